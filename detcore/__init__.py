@@ -1,0 +1,1 @@
+"""detcore: streaming reductions for detector data."""

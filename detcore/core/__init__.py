@@ -1,0 +1,1 @@
+"""The part of detcore that knows no instrument: sources, reductions, execution, live state."""

@@ -1,0 +1,1 @@
+"""Station occupancy of tracking spectrometers."""
