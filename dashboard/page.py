@@ -1,0 +1,216 @@
+"""The page: header with the status strip, one lazy tab per instrument, theme switch, wall display."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+
+from dashboard import urlstate
+from dashboard.runtime import get_runtime
+from dashboard.session import Session
+from dashboard.settings import asset
+from dashboard.strip import Strip
+from detcore.core.source import Problem
+
+if TYPE_CHECKING:
+    from param.parameterized import Event
+
+    from dashboard.runtime import Runtime
+    from dashboard.session import Tab
+
+BAR_PX = 56
+THEME = {
+    "light": {
+        "palette": {
+            "primary": {"main": "#0b6bcb"},
+            "background": {"default": "#f4f6f8", "paper": "#ffffff"},
+        }
+    },
+    "dark": {
+        "palette": {
+            "primary": {"main": "#5ab0ff"},
+            "background": {"default": "#0b1117", "paper": "#111a22"},
+        }
+    },
+}
+LOOK = {
+    "& .MuiAppBar-root": {"backgroundColor": "#10202f", "backgroundImage": "none", "color": "#fff", "boxShadow": "none"},
+    "& .MuiToolbar-root": {"minHeight": f"{BAR_PX}px !important", "px": "16px !important", "gap": "4px"},
+    "& .MuiAppBar-root .title": {"fontSize": "1.15rem", "fontWeight": 700, "letterSpacing": "0.01em"},
+    "& .MuiAppBar-root .logo": {"height": "30px", "width": "30px"},
+    "& .MuiAppBar-root .MuiLinearProgress-root": {"display": "none"},
+    "& .main-content": {"padding": "0 !important"},
+}
+LOOK_WALL = LOOK | {
+    "& .MuiAppBar-root, & .main > .MuiBox-root > .MuiToolbar-root": {"display": "none"},
+}
+
+
+def build() -> pmui.Page:
+    """Build the page of the viewer whose request is being answered."""
+    runtime = get_runtime()
+    runtime.start()
+    pn.extension("tabulator")
+    return Shell(runtime, discover(), pn.state.session_args or {}).page
+
+
+@cache
+def discover() -> dict[str, type[Tab]]:
+    """Return the tabs whose instrument is installed; one that cannot be imported is reported, not fatal."""
+    runtime, found = get_runtime(), {}
+    for name in runtime.instruments:
+        module = f"dashboard.tabs.{name}"
+        try:
+            if find_spec(module) is not None:
+                found[name] = import_module(module).Tab
+        except Exception as error:  # noqa: BLE001 - a broken tab must not take the page along
+            runtime.notices.add(str(Problem.of(f"tab {name}", error)), "error")
+    return found
+
+
+class Shell:
+    """Holds one viewer's page together.
+
+    Parameters
+    ----------
+    runtime
+        Of this process.
+    kinds
+        Class of each tab by name, in order.
+    arguments
+        Of the request, as Bokeh gives them.
+    """
+
+    def __init__(self, runtime: Runtime, kinds: dict[str, type[Tab]], arguments: dict[str, list[bytes]]) -> None:
+        self.runtime, self.kinds = runtime, kinds
+        self.link = urlstate.read(arguments, tuple(kinds))
+        wall = self.link.wall
+        self.names = list((wall and self.link.tabs) or kinds)
+        self.built: dict[str, Tab] = {}
+        self.strip = Strip(
+            {"cancel": self._cancel, "restart": self._restart},
+            wall=wall,
+            stale_s=runtime.settings.stale_s,
+            instance=runtime.instance,
+            sizing_mode="stretch_width",
+        )
+        self.session = Session(runtime, pn.state.curdoc, self.strip, wall=wall)
+        self.session.dark = wall or self.link.dark
+        self.session.link = self._query
+        for line in self.link.ignored:
+            self.session.notify(line, "warning")
+        self.places = [self._place(name) for name in self.names]
+        start = self.names.index(self.link.tab) if self.link.tab in self.names else 0
+        self.tabs = pn.Tabs(
+            *self.places,
+            dynamic=True,
+            active=start,
+            sizing_mode="stretch_both",
+            margin=0,
+            css_classes=["dc-tabs", *(["dc-wall"] if wall else [])],
+            stylesheets=[asset("tabs.css").read_text()],
+        )
+        self.page = self._page()
+        self._show(start)
+        self.tabs.param.watch(lambda event: self._show(event.new), "active")
+        pn.state.onload(self.session.start)
+        if pn.state.curdoc:
+            pn.state.on_session_destroyed(self.session.destroyed)
+        if wall and self.link.rotate and len(self.names) > 1:
+            pn.state.add_periodic_callback(self._rotate, period=round(self.link.rotate * 1000))
+
+    def _page(self) -> pmui.Page:
+        wall = self.link.wall
+        before = {id(watcher) for watcher in _global_watchers()}
+        page = pmui.Page(
+            title="detcore",
+            meta_description="Live workbench for detector data",
+            logo=asset("logo.svg"),
+            favicon=asset("icon.svg"),
+            site_url="./",
+            dark_theme=self.session.dark,
+            theme_toggle=not wall,
+            theme_config=THEME,
+            busy_indicator=None,
+            raw_css=[asset("style.css").read_text()],
+            sx=LOOK_WALL if wall else LOOK,
+            header=[] if wall else [self.strip],
+            main=[self.strip, self._content()] if wall else [self._content()],
+        )
+        # The page watches the process-wide state, which would keep it and its document alive for ever.
+        mine = [watcher for watcher in _global_watchers() if id(watcher) not in before]
+        self.session.on_close(lambda: _unwatch(mine))
+        page.param.watch(self._theme, "dark_theme")
+        return page
+
+    def _content(self) -> Any:
+        if self.names:
+            return self.tabs
+        words = "No instrument with a tab is installed. The log, above, says which plug-ins could not be loaded."
+        return pn.pane.Str(words, margin=24)
+
+    def _place(self, name: str) -> pn.Column:
+        # The padding is where the frame of a broken feed is drawn.
+        return pn.Column(
+            name=self.runtime.instruments[name].title,
+            sizing_mode="stretch_both",
+            margin=0,
+            styles={"padding": "clamp(8px, 0.6vw, 20px)", "box-sizing": "border-box"},
+        )
+
+    def _show(self, index: int) -> None:
+        if not self.names:
+            return
+        name, place = self.names[index], self.places[index]
+        if name not in self.built:
+            first = not self.built
+            try:
+                tab = self.kinds[name](
+                    self.session, self.runtime, dict(self.link.query) if first else {}, wall=self.link.wall
+                )
+                place.append(tab.view())
+                self.built[name] = tab
+            except Exception as error:  # noqa: BLE001 - one broken tab must not take the others along
+                text = str(Problem.of(f"tab {name}", error))
+                place[:] = [pn.pane.Str(text, styles={"white-space": "pre-wrap"}, margin=24)]
+                self.session.notify(text, "error")
+        if self.link.wall:
+            self.strip.heading = place.name
+        self.link = replace(self.link, tab=name if index and not self.link.wall else "")
+        self.session.show(self.built.get(name))
+
+    def _query(self) -> str:
+        tab = self.session.tab
+        return urlstate.write(self.link, tab.state() if tab else {})
+
+    def _theme(self, event: Event) -> None:
+        self.session.dark = bool(event.new)
+        self.link = replace(self.link, dark=self.session.dark and not self.link.wall)
+        self.session.refresh()
+
+    def _rotate(self) -> None:
+        self.tabs.active = (self.tabs.active + 1) % len(self.names)
+
+    def _cancel(self) -> None:
+        for key in self.session.tab.feeds() if self.session.tab else ():
+            self.runtime.feeds.cancel(key)
+
+    def _restart(self) -> None:
+        for key in self.session.tab.feeds() if self.session.tab else ():
+            self.runtime.feeds.restart(key)
+        self.session.refresh()
+
+
+def _global_watchers() -> list[Any]:
+    return [watcher for kinds in pn.state.param.watchers.values() for found in kinds.values() for watcher in found]
+
+
+def _unwatch(watchers: list[Any]) -> None:
+    for watcher in watchers:
+        pn.state.param.unwatch(watcher)

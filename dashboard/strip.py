@@ -1,0 +1,95 @@
+"""The status strip: which feed, how it is, how old its data is, what went wrong. Drawn by assets/strip.js."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import param
+
+from dashboard.settings import asset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from dashboard.feeds import FeedStatus
+    from dashboard.runtime import Notice
+    from detcore.core.run import Snapshot
+
+WORDS = {
+    "idle": "Idle",
+    "opening": "Opening",
+    "running": "Reading",
+    "waiting": "Waiting for data",
+    "complete": "Complete",
+    "partial": "Cancelled",
+    "failed": "Failed",
+}
+SHOWN = 100  # lines of the log and of the ledger that are sent to a page
+
+
+class Strip(pn.custom.JSComponent):
+    """All text is put on the page as text. The age of the data is counted in the browser, so that it goes on, and
+    turns red, when the server is gone.
+    """
+
+    status = param.Dict(default={}, doc="What is shown; see `describe`.")
+    notices = param.List(default=[], doc="[[Unix seconds, level, text], …], oldest first.")
+    query = param.String(default="", doc="Written to the address bar, without a new history entry.")
+    heading = param.String(default="", doc="Which tab; for pages without a row of tabs.")
+    wall = param.Boolean(default=False, doc="Large, with a clock, without controls.")
+    stale_s = param.Number(default=120.0, doc="Age of live data, s, from which it is called stale.")
+    instance = param.String(default="", doc="Which server process made the page.")
+
+    _esm = asset("strip.js")
+    _stylesheets = (asset("strip.css").read_text(),)
+
+    def __init__(self, commands: dict[str, Callable[[], None]] | None = None, **params: Any) -> None:
+        super().__init__(css_classes=["wall"] if params.get("wall") else [], **params)
+        self._commands = commands or {}
+
+    def _handle_msg(self, data: Any) -> None:
+        # From the browser: whatever it is, only the names of our own commands do something.
+        command = self._commands.get(data) if isinstance(data, str) else None
+        if command:
+            command()
+
+    def describe(self, feeds: Sequence[tuple[FeedStatus, Snapshot | None]], *, preparing: bool = False) -> None:
+        """Show the first feed, and the problems of all of them."""
+        if not feeds:
+            words = "Preparing the demo and the kernels" if preparing else "No data chosen"
+            self._set({"word": words, "level": "busy" if preparing else "idle"})
+            return
+        status, snapshot = feeds[0]
+        failed = next((one for one, _ in feeds if one.state == "failed"), None)
+        problems = [str(problem) for _, found in feeds if found for problem in found.problems]
+        shown = {
+            "feed": status.title,
+            "live": status.live,
+            "word": WORDS[status.state],
+            "level": "failed" if failed else "busy" if status.active and not status.live else "ok",
+            "reason": failed.reason if failed else status.reason,
+            "active": status.active,
+            "fraction": snapshot.fraction if snapshot and status.active else None,
+            "data_time": snapshot.data_time if snapshot else None,
+            "problems": problems[:SHOWN],
+            "count": len(problems),
+        }
+        if status.live and status.state in {"running", "waiting"} and snapshot and snapshot.data_time:
+            shown["word"] = "Live"
+        self._set(shown)
+
+    def log(self, lines: Iterable[Notice]) -> None:
+        """Show the newest notices."""
+        newest = sorted(lines, key=lambda line: line.time)[-SHOWN:]
+        self.notices = [[line.time, line.level, line.text] for line in newest]
+
+    def link(self, query: str) -> None:
+        """Put the query string in the address bar."""
+        self.query = query
+
+    def _set(self, shown: dict[str, Any]) -> None:
+        # The server's clock goes along, because the browser's may be wrong; alone it is no news.
+        if shown != {key: value for key, value in self.status.items() if key != "now"}:
+            self.status = shown | {"now": time.time()}

@@ -1,0 +1,49 @@
+"""Counts of a few named things."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
+
+from dashboard.views.style import ACCENT, DIGITS, blank
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+
+class Bars:
+    """One bar for each name.
+
+    Parameters
+    ----------
+    x_label, y_label
+        What is counted.
+    wall
+        For a wall display.
+    """
+
+    def __init__(self, x_label: str, y_label: str, *, wall: bool = False) -> None:
+        self.figure = plot = blank(x_label, y_label, wall=wall)
+        plot.x_range, plot.y_range = Range1d(-0.6, 0.6), Range1d(0, 1)
+        plot.xgrid.grid_line_color = None
+        plot.yaxis.formatter = DIGITS
+        plot.xaxis.major_label_orientation = 0.7
+        self.source = ColumnDataSource({"x": [], "top": [], "name": []})
+        bars = plot.vbar("x", 0.8, "top", source=self.source, fill_color=ACCENT, fill_alpha=0.6, line_color=ACCENT)
+        if not wall:
+            plot.add_tools(HoverTool(renderers=[bars], tooltips=[(x_label, "@name"), (y_label, "@top{0,0}")]))
+
+    def show(self, names: Sequence[str], counts: ArrayLike) -> None:
+        """Draw counts, in the order given."""
+        heights = np.asarray(counts, dtype=float)
+        self.source.data = {"x": np.arange(len(names)), "top": heights, "name": list(names)}
+        plot = self.figure
+        plot.x_range.update(start=-0.6, end=len(names) - 0.4, reset_start=-0.6, reset_end=len(names) - 0.4)
+        top = 1.06 * max(float(heights.max(initial=0)), 1.0)
+        plot.y_range.update(end=top, reset_end=top)
+        plot.xaxis[0].ticker = FixedTicker(ticks=list(range(len(names))))
+        plot.xaxis[0].major_label_overrides = {float(x): name for x, name in enumerate(names)}

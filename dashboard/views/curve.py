@@ -1,0 +1,148 @@
+"""Curves over one axis: element profiles, drift times, trends, counts; stepped or joined, with windows and marks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.models import BoxAnnotation, ColumnDataSource, DataRange1d, FixedTicker, HoverTool, Legend, LegendItem, Span
+
+from dashboard.views.style import ACCENT, DIGITS, MUTED, blank, set_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+
+FLOOR = 0.5  # where a count of zero is drawn on a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve.
+
+    Parameters
+    ----------
+    name
+        Key of its data.
+    label
+        Legend text.
+    colour
+        CSS colour.
+    kind
+        "area" (filled steps), "step", "line" (with points) or "cross" (points only).
+    dash
+        Bokeh dash pattern.
+    """
+
+    name: str
+    label: str
+    colour: str = ACCENT
+    kind: str = "step"
+    dash: str = "solid"
+
+
+class Curve:
+    """Several series over one x axis; x and y in the units that the labels say.
+
+    Parameters
+    ----------
+    x_label, y_label
+        Axis labels, with units.
+    series
+        What can be drawn; later ones lie on top.
+    zero
+        Start the y axis at zero (linear scale).
+    wall
+        For a wall display.
+    """
+
+    def __init__(self, x_label: str, y_label: str, series: Sequence[Series], *, zero: bool = True, wall: bool = False) -> None:
+        self.figure = plot = blank(x_label, y_label, wall=wall)
+        plot.yaxis.formatter = DIGITS
+        plot.x_range = DataRange1d(range_padding=0.01)
+        plot.y_range = DataRange1d(range_padding=0.06, start=0 if zero else None)
+        self.log = False
+        self._zero = zero
+        self._shown: dict[str, tuple[ArrayLike, ArrayLike, Sequence[str] | None]] = {}
+        self.sources = {each.name: ColumnDataSource({"x": [], "y": [], "base": [], "value": [], "name": []}) for each in series}
+        items, renderers = [], []
+        for each in series:
+            source, style = self.sources[each.name], {"line_color": each.colour, "line_dash": each.dash}
+            if each.kind == "area":
+                found = [
+                    plot.varea_step("x", "base", "y", source=source, step_mode="center", fill_color=each.colour, fill_alpha=0.28),
+                    plot.step("x", "y", source=source, mode="center", line_width=1.4, **style),
+                ]
+            elif each.kind == "step":
+                found = [plot.step("x", "y", source=source, mode="center", line_width=1.6, **style)]
+            elif each.kind == "line":
+                found = [
+                    plot.line("x", "y", source=source, line_width=1.6, **style),
+                    plot.scatter("x", "y", source=source, size=5, fill_color=each.colour, line_color=None),
+                ]
+            else:
+                found = [plot.scatter("x", "y", source=source, marker="x", size=8, line_color=each.colour, line_width=2)]
+            items.append(LegendItem(label=each.label, renderers=found))
+            renderers.append(found[-1])
+        self._items = dict(zip(self.sources, items, strict=True))
+        if len(items) > 1:
+            self._legend = Legend(items=[], orientation="horizontal", location="right", padding=0, margin=2, spacing=10, click_policy="hide")
+            plot.add_layout(self._legend, "above")
+        tips = [("", "@name"), (x_label, "@x{0,0.[00]}"), (y_label, "@value{0,0.[0000]}")]
+        if not wall:
+            plot.add_tools(HoverTool(renderers=renderers, tooltips=tips, mode="mouse"))
+        self._cursor = Span(dimension="height", line_color=ACCENT, line_width=2, line_alpha=0.8, visible=False)
+        self._window = BoxAnnotation(fill_color=MUTED, fill_alpha=0.16, line_color=MUTED, line_dash="dashed", visible=False)
+        plot.add_layout(self._cursor)
+        plot.add_layout(self._window)
+
+    def show(self, name: str, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None) -> None:
+        """Push one series; `names` label its points in the hover."""
+        self._shown[name] = (x, y, names)
+        values = np.asarray(y, dtype=float)
+        drawn = np.where(values > 0, values, FLOOR) if self.log else values
+        drawn = np.where(np.isnan(values), np.nan, drawn)
+        self.sources[name].data = {
+            "x": np.asarray(x), "y": drawn, "value": values, "base": np.full(len(drawn), FLOOR if self.log else 0.0),
+            "name": list(names) if names is not None else [""] * len(drawn),
+        }  # fmt: skip
+        if len(self._items) > 1:
+            self._legend.items = [item for key, item in self._items.items() if len(self.sources[key].data["x"])]
+
+    def hide(self, *names: str) -> None:
+        """Take series away (no data for them)."""
+        for name in names:
+            if len(self.sources[name].data["x"]):
+                self.show(name, [], [])
+
+    def scale(self, log: bool) -> None:
+        """Switch the y axis between linear and logarithmic; zeros stand at 0.5 on the latter."""
+        if log == self.log:
+            return
+        self.log = log
+        set_scale(self.figure, "y", log)
+        self.figure.y_range.start = FLOOR if log else (0 if self._zero else None)
+        for name, (x, y, names) in list(self._shown.items()):
+            self.show(name, x, y, names)
+
+    def cursor(self, x: float | None) -> None:
+        """Draw a vertical line at x, or none."""
+        self._cursor.update(location=x, visible=x is not None)
+
+    def window(self, low: float | None, high: float | None) -> None:
+        """Shade low..high, or nothing."""
+        self._window.update(left=low, right=high, visible=low is not None)
+
+    def bounds(self, low: float, high: float) -> None:
+        """Fix the x range."""
+        self.figure.x_range.update(start=low, end=high)
+
+    def name_ticks(self, names: Mapping[float, str]) -> None:
+        """Write names instead of numbers under the x axis (all of them while they are few)."""
+        step = max(1, len(names) // 12)
+        kept = dict(list(names.items())[::step])
+        axis = self.figure.xaxis[0]
+        axis.ticker = FixedTicker(ticks=list(kept))
+        axis.major_label_overrides = {float(x): name[:24] for x, name in kept.items()}

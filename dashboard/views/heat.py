@@ -1,0 +1,136 @@
+"""Rectangular images with labelled axes: occupancy against spill, element against element, drift time against element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    CustomJSHover,
+    FixedTicker,
+    HoverTool,
+    LinearColorMapper,
+    LogColorMapper,
+    LogTicker,
+    Range1d,
+)
+
+from dashboard.views.channelmap import DIVERGING, SEQUENTIAL
+from dashboard.views.style import ACCENT, DIGITS, ZERO, blank
+
+if TYPE_CHECKING:
+    from bokeh.models import Axis
+    from numpy.typing import NDArray
+
+LOOK_UP = "return names.length ? String(names[Math.round(value)] ?? '') : value.toFixed(value % 1 && digits ? 1 : 0)"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis of an image: cell i spans start + i * step to start + (i + 1) * step.
+
+    Parameters
+    ----------
+    start, step
+        In the axis's unit; -0.5 and 1 when cells have names.
+    names
+        One for each cell, instead of numbers.
+    headings
+        (position, text) to write along the axis when there is no room for all names.
+    """
+
+    start: float = -0.5
+    step: float = 1.0
+    names: tuple[str, ...] = ()
+    headings: tuple[tuple[float, str], ...] = ()
+
+
+class Heat:
+    """An image whose zeros are grey.
+
+    Parameters
+    ----------
+    x_label, y_label, value_label
+        What the axes and the colours mean, with units.
+    log
+        Logarithmic colours.
+    wall
+        For a wall display.
+    """
+
+    def __init__(self, x_label: str, y_label: str, value_label: str, *, log: bool = True, wall: bool = False) -> None:
+        self.figure = plot = blank(x_label, y_label, wall=wall)
+        plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
+        plot.xgrid.grid_line_color = plot.ygrid.grid_line_color = None
+        self._mapper = (LogColorMapper if log else LinearColorMapper)(palette=SEQUENTIAL, nan_color=ZERO, low=1, high=10)
+        self.source = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
+        image = plot.image("image", "x", "y", "dw", "dh", source=self.source, color_mapper=self._mapper)
+        self._frame = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []})
+        edges = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
+        plot.quad(**edges, source=self._frame, fill_color=None, line_color=ACCENT, line_width=2)
+        self._bar = ColorBar(
+            color_mapper=self._mapper, ticker=LogTicker(mantissas=[1, 2, 5]) if log else BasicTicker(), formatter=DIGITS,
+            width=10, padding=4, label_standoff=6, title=value_label,
+        )  # fmt: skip
+        plot.add_layout(self._bar, "right")
+        self._look_up = {key: CustomJSHover(code=LOOK_UP, args={"names": [], "digits": 1}) for key in ("$x", "$y")}
+        tips = [(x_label, "$x{custom}"), (y_label, "$y{custom}"), (value_label, "@image{0,0.[0000]}")]
+        if not wall:
+            plot.add_tools(HoverTool(renderers=[image], tooltips=tips, formatters=dict(self._look_up)))
+
+    def show(self, values: NDArray[np.float64], x: Scale, y: Scale, *, label: str = "", about_one: bool = False) -> None:
+        """Draw values (row, column), row 0 at the bottom.
+
+        Parameters
+        ----------
+        values
+            The image; zeros and NaN are grey.
+        x, y
+            What its columns and rows are.
+        label
+            Replaces the heading of the colour bar.
+        about_one
+            The values are ratios: two-sided colours, 1 in the middle.
+        """
+        rows, columns = values.shape
+        counted = np.where(values > 0, values, np.nan).astype(np.float32)
+        if np.isfinite(counted).any():
+            low, high = np.nanpercentile(counted, [1, 99.5])
+            if about_one:
+                high = max(high, 1 / low, 1.1)
+                low = 1 / high
+            palette = DIVERGING if about_one else SEQUENTIAL
+            self._mapper.update(low=float(low), high=float(max(high, low * 1.01)), palette=palette)
+        if label:
+            self._bar.title = label
+        self.source.data = {"image": [counted], "x": [x.start], "y": [y.start], "dw": [x.step * columns], "dh": [y.step * rows]}
+        plot = self.figure
+        for scale, count, span, axis, key in (
+            (x, columns, plot.x_range, plot.xaxis[0], "$x"),
+            (y, rows, plot.y_range, plot.yaxis[0], "$y"),
+        ):
+            end = scale.start + scale.step * count
+            if (span.start, span.end) != (scale.start, end):
+                span.update(start=scale.start, end=end, reset_start=scale.start, reset_end=end)
+            names = list(scale.names)
+            if self._look_up[key].args["names"] != names:
+                self._look_up[key].args = {"names": names, "digits": 1}
+                _name(axis, scale)
+
+    def frame(self, left: float, right: float, bottom: float, top: float) -> None:
+        """Draw a frame around a part of the image."""
+        self._frame.data = {"left": [left], "right": [right], "bottom": [bottom], "top": [top]}
+
+
+def _name(axis: Axis, scale: Scale) -> None:
+    """Write headings, else as many of the names as fit beside each other."""
+    longest = max((len(name) for name in scale.names), default=1)
+    room = max(2, 48 // min(longest, 24))
+    step = max(1, -(-len(scale.names) // room))
+    kept = dict(scale.headings or [(float(number), scale.names[number]) for number in range(0, len(scale.names), step)])
+    axis.ticker = FixedTicker(ticks=list(kept)) if kept else BasicTicker()
+    axis.major_label_overrides = {x: name if len(name) <= 24 else f"…{name[-23:]}" for x, name in kept.items()}

@@ -1,0 +1,79 @@
+"""Histograms whose bins come ready-made: linear or logarithmic on both axes, with a bin of its own for zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.models import ColumnDataSource, DataRange1d, FixedTicker, HoverTool, Span
+
+from dashboard.views.style import ACCENT, DIGITS, EXPECTED, MUTED, blank, set_scale
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FLOOR = 0.5
+
+
+class Histogram:
+    """Bars between edges; the number of zeros stands apart, left of a logarithmic axis.
+
+    Parameters
+    ----------
+    x_label, y_label
+        Axis labels, with units.
+    wall
+        For a wall display.
+    """
+
+    def __init__(self, x_label: str, y_label: str, *, wall: bool = False) -> None:
+        self.figure = plot = blank(x_label, y_label, wall=wall)
+        self.source = ColumnDataSource({"left": [], "right": [], "top": [], "bottom": [], "count": [], "range": [], "colour": []})
+        plot.y_range = DataRange1d(start=0, range_padding=0.06)
+        plot.x_range = DataRange1d(range_padding=0.01)
+        plot.yaxis.formatter = DIGITS
+        bars = plot.quad(
+            left="left", right="right", top="top", bottom="bottom", source=self.source, fill_color="colour", fill_alpha=0.55,
+            line_color="colour", line_width=0.6,
+        )  # fmt: skip
+        if not wall:
+            plot.add_tools(HoverTool(renderers=[bars], tooltips=[(x_label, "@range"), (y_label, "@count{0,0}")]))
+        self._mean = Span(dimension="height", line_color=EXPECTED, line_dash="dashed", line_width=2, visible=False)
+        self._median = Span(dimension="height", line_color=EXPECTED, line_width=2, visible=False)
+        plot.add_layout(self._mean)
+        plot.add_layout(self._median)
+        self.log_x = self.log_y = False
+
+    def show(
+        self, edges: NDArray[np.float64], counts: NDArray[np.int64], zeros: int, *, log_x: bool = False, log_y: bool = False,
+        mean: float | None = None, median: float | None = None,
+    ) -> None:  # fmt: skip
+        """Draw counts between edges (> 0), `zeros` in a bin of their own; dashed line: mean, full line: median."""
+        plot = self.figure
+        if log_x != self.log_x:
+            set_scale(plot, "x", log_x)
+        if log_y != self.log_y:
+            set_scale(plot, "y", log_y)
+            plot.y_range.start = FLOOR if log_y else 0
+        self.log_x, self.log_y = log_x, log_y
+        first = float(edges[0]) if len(edges) else 1.0
+        width = first * 0.5 if log_x else max(float(edges[-1]) * 0.012 if len(edges) else 1.0, 0.5)
+        zero_edges = (first * 0.4, first * 0.8) if log_x else (first - 2 * width, first - width)
+        left = np.concatenate([[zero_edges[0]], edges[:-1]])
+        right = np.concatenate([[zero_edges[1]], edges[1:]])
+        every = np.concatenate([[zeros], counts])
+        ranges = ["0 (empty events)", *(f"{low:,.0f} to {high - 1:,.0f}" for low, high in zip(edges[:-1], edges[1:], strict=True))]
+        self.source.data = {
+            "left": left, "right": right, "top": np.where(every > 0, every, FLOOR if log_y else 0.0).astype(float),
+            "bottom": np.full(len(every), FLOOR if log_y else 0.0), "count": every, "range": ranges,
+            "colour": [MUTED] + [ACCENT] * len(counts),
+        }  # fmt: skip
+        self._mean.update(location=mean, visible=mean is not None)
+        self._median.update(location=median, visible=median is not None)
+        if log_x and len(edges):
+            marks = [value for value in 10.0 ** np.arange(0, 7) if value <= edges[-1]]
+            zero = float(np.sqrt(zero_edges[0] * zero_edges[1]))
+            plot.xaxis[0].ticker = FixedTicker(ticks=[zero, *marks])
+            plot.xaxis[0].major_label_overrides = {zero: "0", **{value: f"{value:,.0f}" for value in marks}}
+        else:
+            plot.xaxis[0].major_label_overrides = {}

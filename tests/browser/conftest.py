@@ -1,0 +1,240 @@
+"""A dashboard in its own process, a real Chromium, and pages that remember what went wrong on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+import dashboard
+import pytest
+from playwright.sync_api import sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from playwright.sync_api import Browser, Page
+
+APP = Path(dashboard.__file__).parent
+START_S = 90.0
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LAPTOP, DESK, WALL = (1366, 768), (1600, 900), (3840, 2160)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """One `panel serve dashboard` in a subprocess; leave it with `stop`."""
+
+    folder: Path
+    env: dict[str, str]
+    args: tuple[str, ...] = ()
+    command: tuple[str, ...] = (sys.executable, "-m", "panel")
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text(errors="replace")
+
+    def url(self, **query: object) -> str:
+        return f"{self.base}/dashboard" + (f"?{urlencode(query)}" if query else "")
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Status and body of one request; a refused connection raises OSError."""
+        request = urllib.request.Request(self.base + path, headers=headers)  # noqa: S310 - our own server
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metric(self, name: str, query: str = "") -> float:
+        """One number out of /metrics, e.g. `detcore_sessions`."""
+        for line in self.get(f"/metrics{query}")[1].splitlines():
+            if line.startswith((f"{name} ", f"{name}{{")):
+                return float(line.rsplit(" ", 1)[1])
+        msg = f"no metric {name!r} in /metrics"
+        raise AssertionError(msg)
+
+    def start(self, *, ready: bool = True) -> Server:
+        """Start it, and wait for /readyz (or only for /healthz)."""
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.command, "serve", str(APP), "--port", str(self.port), "--address", "127.0.0.1", *self.args],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.env,
+                cwd=self.folder,
+            )
+        self.wait("/readyz" if ready else "/healthz")
+        return self
+
+    def wait(self, path: str, seconds: float = START_S) -> dict[str, Any]:
+        """The JSON of `path` as soon as it answers 200."""
+        until = time.monotonic() + seconds
+        last = "no answer"
+        while time.monotonic() < until:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the server ended:\n{self.log}"
+            try:
+                status, last = self.get(path)
+                if status == 200:
+                    return dict(json.loads(last))
+            except OSError as error:
+                last = str(error)
+            time.sleep(0.1)
+        pytest.fail(f"{path} did not answer 200 within {seconds} s (last: {last})\n{self.log}")
+
+    def stop(self) -> None:
+        """End it and wait; sessions that were still open end with it."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+        self.process = None
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Make servers: `serve(roots=[folder], args=["--warm"], env={...}, ready=True)`; no roots means the demo."""
+    servers: list[Server] = []
+    cache = tmp_path_factory.mktemp("cache")
+
+    def make(
+        *,
+        roots: Sequence[Path] = (),
+        args: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "panel"),
+        ready: bool = True,
+    ) -> Server:
+        settings = {
+            "DETCORE_CACHE": str(cache),
+            "DETCORE_ROOTS": os.pathsep.join(map(str, roots)),
+            "DETCORE_SETTINGS": "",
+            **(env or {}),
+        }
+        server = Server(tmp_path_factory.mktemp("server"), settings, tuple(args), tuple(command))
+        servers.append(server)
+        return server.start(ready=ready)
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(serve: Callable[..., Server]) -> Server:
+    """The dashboard as a newcomer sees it: no data roots, so the demo."""
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium of this machine, else Playwright's own; one for all tests."""
+    found = os.environ.get("CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, headless=True, args=list(QUIET))
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Visit:
+    """One page with what its console and its network said."""
+
+    page: Page
+    server: Server
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    @property
+    def outside(self) -> list[str]:
+        """Requests that left this host."""
+        here = {f"127.0.0.1:{self.server.port}", f"localhost:{self.server.port}"}
+        local = ("data:", "blob:", "about:", "chrome:")
+        return [url for url in self.requests if not url.startswith(local) and urlsplit(url).netloc not in here]
+
+    def models(self, kind: str, what: str = "m.attributes") -> list[Any]:
+        """A JSON-able expression `what` of each Bokeh model `m` whose type is `kind`."""
+        script = f"""kind => Bokeh.documents.flatMap(d => [...d._all_models.values()])
+            .filter(m => m.type == kind).map(m => {what})"""
+        return list(self.page.evaluate(script, kind))
+
+    def ready(self, timeout: float = 30_000) -> Visit:
+        """Wait until the status strip is drawn and the connection is up."""
+        self.page.locator(".dc-strip").first.wait_for(state="visible", timeout=timeout)
+        return self
+
+    def shoot(self, path: Path) -> Path:
+        """A screenshot of the whole window."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+        return path
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
+    """Open pages: `visit(tab="occupancy")`, `visit(on=other_server, size=WALL)`.
+
+    At the end of the test each page must have no error on its console and no request to another host;
+    a test that expects errors empties `errors` itself.
+    """
+    visits: list[Visit] = []
+
+    def open_page(*, on: Server | None = None, size: tuple[int, int] = DESK, **query: object) -> Visit:
+        chosen = on or server
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        seen = Visit(page, chosen)
+        visits.append(seen)
+        page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        page.on("console", lambda line: seen.errors.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.on("websocket", lambda socket: seen.requests.append(socket.url))
+        page.goto(chosen.url(**query))
+        return seen.ready()
+
+    yield open_page
+    found = [(seen.errors, seen.outside) for seen in visits]
+    for seen in visits:
+        seen.page.context.close()
+    assert found == [([], [])] * len(found), "errors on the console, requests that left the host"

@@ -1,0 +1,160 @@
+"""An instrument and a tab of nothing but numbers, for tests of the shell; a plug-in of the server under test.
+
+`install` makes a folder for PYTHONPATH; the server finds the entry points in it. The feeds are made of thin air, as
+fast, slow, broken or old as the link says: `?hz=2&steps=10&fail=1&old=300&live=1&junk=1`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import xarray as xr
+from bokeh.models import ColumnDataSource
+from bokeh.plotting import figure
+from dashboard import urlstate
+from dashboard.feeds import FeedRequest
+from detcore.core.parameters import Parameters
+from detcore.core.run import Snapshot
+from detcore.core.source import Instrument, Match, Problem
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Mapping
+
+    from dashboard.runtime import Runtime
+    from dashboard.session import Session
+
+NAMES = ("fake", "other")
+HOSTILE = "<img src=x onerror=alert(1)>.root"
+
+
+class FakeParameters(Parameters):
+    hz: float = 2.0
+    steps: int = 20
+    live: bool = False
+    fail: bool = False
+    old: float = 0.0
+    junk: bool = False
+    broken: bool = False
+
+
+def snapshots(request: FeedRequest, cancel: threading.Event, _: Callable[[str], None]) -> Iterator[Snapshot]:
+    wanted: Any = request.parameters
+    problems = (Problem(HOSTILE, "expected a ROOT file, found <b>nothing</b>"), Problem("b.root", "truncated"))
+    number = 0
+    while not cancel.wait(1 / wanted.hz):
+        number += 1
+        if wanted.fail and number == 3:
+            msg = f"{HOSTILE}: the disc is on fire"
+            raise OSError(msg)
+        done = not wanted.live and number >= wanted.steps
+        yield Snapshot(
+            data=xr.Dataset({"hits": (("y", "x"), np.full((201, 56), number, np.int32))}),
+            version=number,
+            data_time=time.time() - wanted.old,
+            wall_time=time.time(),
+            fraction=None if wanted.live else number / wanted.steps,
+            status="complete" if done else "running",
+            problems=problems if wanted.junk else (),
+            provenance={"inputs": {"a": {"rows": number}}},
+        )
+        if done:
+            return
+
+
+class Tab:
+    title = "Fake"
+    name = "fake"
+
+    def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
+        self.session = session
+        runtime.feeds._snapshots = snapshots
+        self.parameters, ignored = urlstate.parse(FakeParameters, query)
+        for line in ignored:
+            session.notify(line, "warning")
+        if self.parameters.junk:
+            session.notify(HOSTILE, "error")
+        files = runtime.demo(self.name) or ()
+        self.key = runtime.feeds.open(FeedRequest(self.name, tuple(map(str, files)), self.parameters.live, self.parameters))
+        self.source = ColumnDataSource({"image": [np.zeros((201, 56), np.uint8)], "number": [0]})
+        self.more = pn.widgets.Button(name="More steps")
+        self.more.on_click(self._more)
+
+    def view(self) -> Any:
+        if self.parameters.broken:
+            msg = "no view today <b>really</b>"
+            raise ValueError(msg)
+        plot = figure(sizing_mode="stretch_both", min_height=200, name=f"plot-{self.name}")
+        plot.image("image", source=self.source, x=0, y=0, dw=56, dh=201, palette="Viridis256")
+        return pn.Column(self.more, pn.pane.Bokeh(plot, sizing_mode="stretch_both"), sizing_mode="stretch_both")
+
+    def _more(self, _: object) -> None:
+        self.parameters = self.parameters.model_copy(update={"steps": self.parameters.steps + 5})
+        self.session.refresh()
+
+    def feeds(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    def update(self, found: Mapping[str, Snapshot]) -> None:
+        if self.key in found:
+            number = int(found[self.key].data["hits"].values[0, 0])
+            picture = np.full((201, 56), number % 256, np.uint8)
+            picture[: number % 201] = 255
+            self.source.data = {"image": [picture], "number": [number]}
+
+    def state(self) -> dict[str, str]:
+        return self.parameters.to_query()
+
+
+class OtherTab(Tab):
+    title = "Other"
+    name = "other"
+
+
+def _demo(folder: Path) -> tuple[Path, ...]:
+    path = folder / "demo.fake"
+    path.write_text("demo")
+    return (path,)
+
+
+def _instrument(name: str) -> Instrument:
+    def nothing(*_: Any, **__: Any) -> Any:
+        return None
+
+    return Instrument(
+        name=name,
+        title=f"{name.title()} detector",
+        probe=lambda _: Match("no", "never"),
+        open=nothing,
+        demo=_demo,
+        warm=nothing,
+        commands=nothing,
+        parameters=FakeParameters,
+        reduction=nothing,
+    )
+
+
+FAKE, OTHER = map(_instrument, NAMES)
+for _name, _tab in zip(NAMES, (Tab, OtherTab), strict=True):
+    _module = ModuleType(f"dashboard.tabs.{_name}")
+    _module.Tab = _tab  # type: ignore[attr-defined]
+    _module.__spec__ = ModuleSpec(_module.__name__, None)
+    sys.modules[_module.__name__] = _module
+
+
+def install(folder: Path) -> dict[str, str]:
+    """Make the plug-in in `folder`; returns the environment of a server that has it."""
+    facts = folder / "fake_instrument-0.1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-instrument\nVersion: 0.1\n")
+    (facts / "entry_points.txt").write_text(
+        "[detcore.instruments]\nfake = fake_instrument:FAKE\nother = fake_instrument:OTHER\nwrong = fake_instrument:WRONG\n"
+    )
+    return {"PYTHONPATH": f"{folder}:{Path(__file__).parent}"}
