@@ -59,7 +59,7 @@ class Collector:
             feeds.add_metric([state], sum(status.state == state for status in states))
         yield feeds
         yield CounterMetricFamily("detcore_snapshots", "Snapshots published by all feeds", runtime.feeds.published)
-        found = [snapshot for key in runtime.store.keys() if (snapshot := runtime.store.latest(key))]
+        found = [one for one in map(runtime.store.latest, runtime.store.keys()) if one]
         rows = sum(fact.get("rows", 0) for one in found for fact in one.provenance.get("inputs", {}).values())
         yield GaugeMetricFamily("detcore_rows", "Rows counted in the results that are held", rows)
         lost = sum(problem.chunks for one in found for problem in one.problems)

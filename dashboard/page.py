@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
-import panel_material_ui as pmui
+from panel_material_ui.template import Page
 
 from dashboard import urlstate
+from dashboard.plain import Plain
 from dashboard.runtime import get_runtime
 from dashboard.session import Session
 from dashboard.settings import asset
@@ -52,7 +53,7 @@ LOOK_WALL = LOOK | {
 }
 
 
-def build() -> pmui.Page:
+def build() -> Page:
     """Build the page of the viewer whose request is being answered."""
     runtime = get_runtime()
     runtime.start()
@@ -107,7 +108,7 @@ class Shell:
             self.session.notify(line, "warning")
         self.places = [self._place(name) for name in self.names]
         start = self.names.index(self.link.tab) if self.link.tab in self.names else 0
-        self.tabs = pn.Tabs(
+        self.tabs = pn.Tabs(  # type: ignore[no-untyped-call]
             *self.places,
             dynamic=True,
             active=start,
@@ -125,10 +126,10 @@ class Shell:
         if wall and self.link.rotate and len(self.names) > 1:
             pn.state.add_periodic_callback(self._rotate, period=round(self.link.rotate * 1000))
 
-    def _page(self) -> pmui.Page:
+    def _page(self) -> Page:
         wall = self.link.wall
         before = {id(watcher) for watcher in _global_watchers()}
-        page = pmui.Page(
+        page = Page(
             title="detcore",
             meta_description="Live workbench for detector data",
             logo=asset("logo.svg"),
@@ -153,7 +154,7 @@ class Shell:
         if self.names:
             return self.tabs
         words = "No instrument with a tab is installed. The log, above, says which plug-ins could not be loaded."
-        return pn.pane.Str(words, margin=24)
+        return Plain(words, margin=24)
 
     def _place(self, name: str) -> pn.Column:
         # The padding is where the frame of a broken feed is drawn.
@@ -178,7 +179,7 @@ class Shell:
                 self.built[name] = tab
             except Exception as error:  # noqa: BLE001 - one broken tab must not take the others along
                 text = str(Problem.of(f"tab {name}", error))
-                place[:] = [pn.pane.Str(text, styles={"white-space": "pre-wrap"}, margin=24)]
+                place[:] = [Plain(text, margin=24)]
                 self.session.notify(text, "error")
         if self.link.wall:
             self.strip.heading = place.name

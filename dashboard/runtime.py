@@ -11,7 +11,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dashboard.feeds import Feeds
@@ -21,6 +20,8 @@ from detcore.core.source import Instrument, Problem, instruments
 from detcore.core.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dashboard.session import Session
 
 Level = Literal["info", "warning", "error"]
@@ -70,7 +71,7 @@ class Runtime:
         self.began = time.monotonic()
         self.notices = Notices()
         self.sessions: set[Session] = set()
-        self.store = store or Store(on_viewers=lambda key, count: self.feeds.viewers_changed(key, count))
+        self.store = store or Store(on_viewers=self._viewers)
         self.feeds = feeds or Feeds(
             self.store, lambda: self.roots, linger_s=settings.linger_s, results=settings.results
         )
@@ -99,6 +100,9 @@ class Runtime:
     def demo(self, name: str) -> tuple[Path, ...] | None:
         """Return the demo files of an instrument; None while they are being written or if data roots are set."""
         return self._demos.get(name) if self.shows_demo else None
+
+    def _viewers(self, key: str, count: int) -> None:
+        self.feeds.viewers_changed(key, count)
 
     def start(self) -> None:
         """Prepare the demo and the kernels in a thread; a second call does nothing."""

@@ -198,7 +198,7 @@ class Session:
         if (marks := self._log_marks()) != self._logged:
             self._logged = marks
             self.strip.log((*self.runtime.notices.lines(), *self._own))
-        self.strip.link(self.link())
+        self.strip.address(self.link())
 
 
 def _mark(snapshot: Snapshot | None) -> tuple[int, float] | None:

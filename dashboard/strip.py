@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import panel as pn
 import param
@@ -30,8 +30,9 @@ SHOWN = 100  # lines of the log and of the ledger that are sent to a page
 
 
 class Strip(pn.custom.JSComponent):
-    """All text is put on the page as text. The age of the data is counted in the browser, so that it goes on, and
-    turns red, when the server is gone.
+    """What is always in view. All text is put on the page as text.
+
+    The age of the data is counted in the browser, so that it goes on, and turns red, when the server is gone.
     """
 
     status = param.Dict(default={}, doc="What is shown; see `describe`.")
@@ -43,10 +44,10 @@ class Strip(pn.custom.JSComponent):
     instance = param.String(default="", doc="Which server process made the page.")
 
     _esm = asset("strip.js")
-    _stylesheets = (asset("strip.css").read_text(),)
+    _stylesheets: ClassVar[list[str]] = [asset("strip.css").read_text()]
 
     def __init__(self, commands: dict[str, Callable[[], None]] | None = None, **params: Any) -> None:
-        super().__init__(css_classes=["wall"] if params.get("wall") else [], **params)
+        super().__init__(css_classes=["wall"] if params.get("wall") else [], **params)  # type: ignore[no-untyped-call]
         self._commands = commands or {}
 
     def _handle_msg(self, data: Any) -> None:
@@ -85,7 +86,7 @@ class Strip(pn.custom.JSComponent):
         newest = sorted(lines, key=lambda line: line.time)[-SHOWN:]
         self.notices = [[line.time, line.level, line.text] for line in newest]
 
-    def link(self, query: str) -> None:
+    def address(self, query: str) -> None:
         """Put the query string in the address bar."""
         self.query = query
 

@@ -135,7 +135,7 @@ class MapPanel:
             "hits": hits.astype(np.int32) if hits.max(initial=0) < 2**31 else hits.astype(np.float64),
             "events_hit": results.data["events_hit"].values[at].astype(np.int32),
             "rate": results.rate[at].astype(np.float32),
-            "expected": results.expected[at].astype(np.float32),
+            "expected": results.judgement.expected[at].astype(np.float32),
             "ratio": ratio.astype(np.float32),
         })
         self.map.figure.title.text = words
@@ -205,7 +205,7 @@ class Beside:
             profile.show("in_time", x, results.of_plane("in_time_hits", detector_id))
         else:
             profile.hide("in_time")
-        profile.show("expected", x, results.expected[row, :count])
+        profile.show("expected", x, results.judgement.expected[row, :count])
         if results.aligned is not None and results.reference is not None:
             scale = hits.sum() / max(int(results.aligned[row, :count].sum()), 1)
             profile.show("reference", x, results.aligned[row, :count] * scale)

@@ -85,8 +85,8 @@ class ChannelMap:
         self._chosen = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []})
         self._point = ColumnDataSource({"x": [], "y": []})
         self._mappers: dict[bool, ColorMapper] = {
-            False: LinearColorMapper(palette=SEQUENTIAL, nan_color=ZERO),
-            True: LogColorMapper(palette=SEQUENTIAL, nan_color=ZERO),
+            False: LinearColorMapper(palette=SEQUENTIAL, nan_color=ZERO, low=0, high=1),
+            True: LogColorMapper(palette=SEQUENTIAL, nan_color=ZERO, low=1, high=10),
         }
         self._mapper = self._mappers[True]
         self._draw(wall)

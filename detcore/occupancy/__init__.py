@@ -15,6 +15,7 @@ from detcore.occupancy.api import drift_map as drift_map
 from detcore.occupancy.api import n_events as n_events
 from detcore.occupancy.api import open_files as open_files
 from detcore.occupancy.api import read_event as read_event
+from detcore.occupancy.api import read_plane as read_plane
 from detcore.occupancy.api import reduce as reduce
 from detcore.occupancy.api import reduction as reduction
 from detcore.occupancy.api import write_demo as write_demo

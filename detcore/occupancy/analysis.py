@@ -49,8 +49,8 @@ def expected(hits: ArrayLike, n_elements: ArrayLike, thresholds: Thresholds | No
 
     Examples
     --------
-    >>> expected([[100, 110, 0, 0, 146, 161]], [6]).round().tolist()
-    [[100.0, 110.0, 121.0, 133.0, 146.0, 161.0]]
+    >>> expected([[100, 110, 121, 0, 146, 161]], [6]).round().tolist()  # a rise is not carried beyond what was seen
+    [[100.0, 110.0, 121.0, 133.0, 146.0, 146.0]]
     """
     counts = np.asarray(hits)
     exists = np.arange(counts.shape[1]) < np.asarray(n_elements)[:, None]

@@ -18,7 +18,7 @@ from detcore.occupancy.kernels import ELEMENT_BITS
 from detcore.occupancy.reductions import DriftMap, DriftTime, Hits, Pairs, TriggerBits
 from detcore.occupancy.series import HitsPerEvent, Trend
 from detcore.occupancy.source import EVENT_COLUMNS, SpillFiles, probe
-from detcore.occupancy.steps import Filters, detector_id
+from detcore.occupancy.steps import Channels, Filters, detector_id
 
 if TYPE_CHECKING:
     from detcore.core.executors import Executor
@@ -47,7 +47,7 @@ def open_files(paths: Paths, detectors: str | None = None, max_files: int | None
     return SpillFiles(tuple(os.fspath(path) for path in several), DetectorTable.read(detectors), max_files)
 
 
-def reduction(filters: Filters | None = None, schema: xr.Dataset | None = None, *, by: Any = "spill") -> Reduction:
+def reduction(filters: Filters | None = None, schema: xr.Dataset | None = None, *, by: Any = "spill") -> Together:
     """Return everything that one pass gives, as far as the input has it.
 
     Parameters
@@ -178,6 +178,29 @@ def read_event(path: str | os.PathLike[str], number: int, *, detectors: str | No
     data |= {one: ("hit", chunk[one].values) for one in ("tdc_time", "drift_distance", "flag") if one in columns}
     facts = {one: int(chunk[one].values[0]) if one in columns else -1 for one in EVENT_COLUMNS}
     return xr.Dataset(data, attrs={"file": name, "entry": number, **facts})
+
+
+def read_plane(path: str | os.PathLike[str], detector: str | int, *, detectors: str | None = None) -> xr.Dataset:
+    """Read the hits of one detector in all events of a file.
+
+    Returns
+    -------
+    Dataset
+        On `hit`: detector_id, element_id and, if the file has it, tdc_time (ns).
+    """
+    source, name = open_files(path, detectors), os.fspath(path)
+    wanted = Channels(detector_ids=(detector_id(str(detector), source.table),))
+    columns = frozenset({"channel", "tdc_time"} & set(map(str, source.schema_of(name).data_vars)))
+    chunks = [wanted.apply(source.read(ref, columns)) for ref in source.plan_file(name)]
+    parts = {one: [np.zeros(0, np.uint16), *(chunk[one].values for chunk in chunks)] for one in sorted(columns)}
+    channel = np.concatenate(parts["channel"])
+    data: dict[str, Any] = {
+        "detector_id": ("hit", (channel >> ELEMENT_BITS).astype(np.int64)),
+        "element_id": ("hit", (channel & 511).astype(np.int64)),
+    }
+    if "tdc_time" in parts:
+        data["tdc_time"] = ("hit", np.concatenate(parts["tdc_time"][1:]) if chunks else np.zeros(0, np.float32))
+    return xr.Dataset(data, attrs={"file": name})
 
 
 def warm() -> None:

@@ -17,7 +17,7 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from detcore.core.paths import atomic
 from detcore.occupancy.detectors import Detector, DetectorTable
@@ -87,7 +87,7 @@ def by_id(values: xr.DataArray, fill: float = 0) -> NDArray[Any]:
     return out
 
 
-def columns(values: xr.DataArray, planes: Iterable[Detector]) -> Map:
+def channel_map(values: xr.DataArray, planes: Iterable[Detector]) -> Map:
     """Return the values of the planes as columns, element 1 in the first row; 0 (or NaN) where nothing was counted."""
     planes = tuple(planes)
     fill = np.nan if np.issubdtype(values.dtype, np.floating) else 0
@@ -135,22 +135,15 @@ def clean(text: object, limit: int = 200) -> str:
     return "".join(each if ord(each) in _glyphs() else "?" for each in line)
 
 
-def start(
+def new_figure(
     width: float, height: float, title: str, words: str, panels: list[float] | None = None
 ) -> tuple[Figure, Any]:
     """Return a figure with its heading, and below it the axes, or side by side as many panels as there are widths."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     lines = wrap(clean(words, 400), int(width * 10))[:3]
-    figure.text(
-        0.12 / width,
-        1 - 0.13 / height,
-        clean(title, int(width * 4)),
-        fontsize=17,
-        weight="bold",
-        va="top",
-        parse_math=False,
-    )
-    figure.text(0.12 / width, 1 - 0.5 / height, "\n".join(lines), fontsize=11, color=LINE, va="top", parse_math=False)
+    text: dict[str, Any] = {"va": "top", "parse_math": False}
+    figure.text(0.12 / width, 1 - 0.13 / height, clean(title, int(width * 4)), fontsize=17, weight="bold", **text)
+    figure.text(0.12 / width, 1 - 0.5 / height, "\n".join(lines), fontsize=11, color=LINE, **text)
     head = 0.62 + 0.19 * len(lines)  # inches that the layout must leave free
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1, rect=(0, 0, 1, 1 - head / height))
     if panels:
@@ -158,7 +151,7 @@ def start(
     return figure, figure.subplots()
 
 
-def image(axes: Axes, drawn: Map, norm: Normalize, colours: str | Colormap, first: int = 0) -> AxesImage:
+def draw_map(axes: Axes, drawn: Map, norm: Normalize, colours: str | Colormap, first: int = 0) -> AxesImage:
     """Draw grey where a channel has no value (NaN) and colour where it has one; return the coloured image.
 
     Column `i` is centred at x = `first` + i, element e at y = e.
@@ -178,15 +171,18 @@ def image(axes: Axes, drawn: Map, norm: Normalize, colours: str | Colormap, firs
     return image
 
 
-def legend(figure: Figure, nothing: str, columns: int) -> None:
+def colour_key(figure: Figure, nothing: str, columns: int) -> None:
     """Say in the upper right corner what grey and white mean."""
     patches = [Patch(facecolor=ZERO, label=nothing), Patch(facecolor="white", edgecolor=LINE, label="no such channel")]
     figure.legend(handles=patches, loc="upper right", ncols=columns, frameon=False, fontsize=11)
 
 
-def colour_bar(figure: Figure, axes: Axes, artist: Any, label: str, extend: str = "neither") -> None:
-    numbers = FuncFormatter(number)
-    bar = axes.figure.colorbar(artist, ax=axes, pad=0.012, aspect=38, fraction=0.045, format=numbers, extend=extend)
+def colour_bar(axes: Axes, artist: Any, label: str, *, extend: str = "neither", fraction: float = 0.045) -> None:
+    """Put a colour bar beside the axes; the fixed limits of a ratio get round numbers."""
+    numbers = FuncFormatter(plain_number)
+    bar = axes.figure.colorbar(artist, ax=axes, pad=0.012, aspect=38, fraction=fraction, format=numbers, extend=extend)
+    if label.startswith("Hits") and not isinstance(artist.norm, LogNorm) and artist.norm.vmax > 2:
+        bar.locator = MaxNLocator(10, integer=True, steps=[1, 2, 5, 10])
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     if artist.norm.vmax == 4 and isinstance(artist.norm, LogNorm):
         bar.set_ticks([0.25, 0.5, 1, 2, 4])
@@ -197,7 +193,9 @@ def colour_bar(figure: Figure, axes: Axes, artist: Any, label: str, extend: str 
 def name_columns(axes: Axes, inches: float, planes: Sequence[Detector]) -> None:
     """Write the names of the planes below their columns; `inches` is the width of all."""
     names = [clean(plane.name, 14) for plane in planes]
-    axes.set_xticks(range(len(planes)), names, rotation=90, fontsize=font_size(inches, len(planes), 11.5), parse_math=False)
+    axes.set_xticks(
+        range(len(planes)), names, rotation=90, fontsize=font_size(inches, len(planes), 11.5), parse_math=False
+    )
     axes.set_xlim(-0.5, len(planes) - 0.5)
 
 
@@ -234,8 +232,8 @@ def font_size(inches: float, columns: int, largest: float) -> float:
     return float(np.clip(0.72 * 72 * inches / max(columns, 1), 4, largest))
 
 
-def number(value: float, _: object = None) -> str:
-    # no mathtext: its parser is not made for threads
+def plain_number(value: float, _: object = None) -> str:
+    """Return a tick label without mathtext, whose parser is not made for threads."""
     return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.3g}"
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-SIDE = 4  # live neighbours asked for on each side; at the end of a plane the other side gives the missing ones
+SIDE = 4  # live neighbours asked for on each side
+ENOUGH = 6  # at the end of a plane the other side gives more, up to this many in all
 FEWEST = 3  # fewer live neighbours than this predict nothing
 REACH = 8  # channels over which a slope is carried beyond the outermost neighbour; further out the value stays
 PASSES = 8  # times that low channels are taken out of the neighbours; real planes need three
@@ -46,7 +47,8 @@ class Neighbours:
 def neighbours(hits: NDArray[Any], exists: Flags, limits: Thresholds) -> Neighbours:
     """Predict every channel from the live channels around it in its plane.
 
-    A straight line through the logarithms of four live neighbours on each side, by repeated medians (Siegel 1982,
+    A straight line through the logarithms of four live neighbours on each side (six on one side at the end of a plane), by
+    repeated medians (Siegel 1982,
     Biometrika 69, 242), which holds with nearly half of them wrong; so edges that fall off smoothly are followed and
     blocks of dead channels are looked across. Channels that turn out low are then left out as neighbours of others.
 
@@ -113,7 +115,7 @@ def pull(hits: Floats, expected: Floats | float, scatter: Floats | float, disper
 
 
 def _windows(rows: NDArray[np.intp], plane: NDArray[np.intp], live: Flags) -> tuple[NDArray[np.intp], Flags]:
-    """Return for each row the channels of its nearest live neighbours, left to right, and which of the eight are real."""
+    """Return for each row the channels of its nearest live neighbours, left to right, and which of the columns are real."""
     position = np.flatnonzero(live)
     if not position.size:
         return np.zeros((rows.size, 2 * SIDE), np.intp), np.zeros((rows.size, 2 * SIDE), np.bool_)
@@ -123,8 +125,8 @@ def _windows(rows: NDArray[np.intp], plane: NDArray[np.intp], live: Flags) -> tu
     left = before - np.searchsorted(of_plane, plane[rows])
     right = np.searchsorted(of_plane, plane[rows], side="right") - after
     left, right = (
-        np.minimum(left, np.maximum(SIDE, 2 * SIDE - right)),
-        np.minimum(right, np.maximum(SIDE, 2 * SIDE - left)),
+        np.minimum(left, np.maximum(SIDE, ENOUGH - right)),
+        np.minimum(right, np.maximum(SIDE, ENOUGH - left)),
     )
     step = np.arange(2 * SIDE) - left[:, None]
     valid = step < right[:, None]
@@ -232,17 +234,14 @@ def difference(hits: Floats, reference: Floats, scale: Floats | float, dispersio
 
 def _ratio(hits: Floats, reference: Floats) -> float:
     """Return the hits for one hit of the reference that most channels agree on; NaN if there is none."""
-    weight = hits + reference
-    live = weight > 0
-    hits, reference, weight = hits[live], reference[live], weight[live]
+    live = (hits > 0) & (reference > 0)
+    hits, reference = hits[live], reference[live]
     if not hits.size:
         return float("nan")
-    ratio = np.divide(hits, reference, out=np.full(hits.shape, np.inf), where=reference > 0)
+    ratio = hits / reference
     order = np.argsort(ratio)
-    running = np.cumsum(weight[order])
+    running = np.cumsum((1 / (1 / hits + 1 / reference))[order])  # the inverse variance of the ratio's logarithm
     first = float(ratio[order[np.searchsorted(running, running[-1] / 2)]])
-    if not 0 < first < np.inf:
-        return float("nan")
     # the weighted median picks the channels that agree; their sums use all counts
     away = np.abs(difference(hits, reference, first, 1.0))
     agree = away <= 4 * max(1.0, NORMAL * float(np.median(away)))

@@ -11,7 +11,18 @@ from matplotlib.ticker import MaxNLocator
 from pydantic import Field
 
 from detcore.core.parameters import Parameters
-from detcore.occupancy.canvas import Map, clean, colour_bar, element_ticks, image, legend, limits, name_columns, name_groups, start, DPI
+from detcore.occupancy.canvas import (
+    DPI,
+    Map,
+    colour_bar,
+    colour_key,
+    draw_map,
+    element_ticks,
+    limits,
+    name_columns,
+    name_groups,
+    new_figure,
+)
 from detcore.occupancy.detectors import Detector, DetectorTable
 
 if TYPE_CHECKING:
@@ -25,12 +36,12 @@ if TYPE_CHECKING:
 class PlotConfig(Parameters):
     """How the hits of an event or a detector are drawn; as YAML, one `name: value` per line."""
 
-    style: Literal["cells", "points", "bars"] = Field("cells", description="cells, points or bars")
-    colour_map: Literal["viridis", "cividis", "magma", "inferno", "plasma"] = Field(
-        "viridis", description="a perceptually uniform colour map"
-    )
-    width: Annotated[float, Field(ge=3, le=30, description="inches")] = 16.0
-    height: Annotated[float, Field(ge=2, le=30, description="inches")] = 10.0
+    style: Annotated[Literal["cells", "points", "bars"], Field(description="cells, points or bars")] = "cells"
+    colour_map: Annotated[
+        Literal["viridis", "cividis", "magma", "inferno", "plasma"], Field(description="a perceptually uniform map")
+    ] = "viridis"
+    width: Annotated[float, Field(ge=6, le=30, description="inches")] = 16.0
+    height: Annotated[float, Field(ge=4, le=30, description="inches")] = 10.0
     dpi: Annotated[int, Field(ge=40, le=300, description="pixels per inch")] = DPI
     marker_size: Annotated[float, Field(gt=0, le=50, description="diameter of a point, 1/72 inch")] = 5.0
     title: Annotated[str, Field(max_length=200, description="replaces the automatic title")] = ""
@@ -85,15 +96,19 @@ def event_display(
     column = np.array([place.get(number, -1) for number in ids.tolist()], np.int64)
     sizes = np.array([plane.n_elements for plane in planes])
     good = (column >= 0) & (elements >= 1) & (elements <= sizes[column])
+    if times is not None:
+        good &= np.isfinite(times)
     other = int((~good).sum() if detector is None else ((column >= 0) & ~good).sum())
     column, elements = column[good], elements[good]
     times = None if times is None else times[good]
     words = f"{title} · {len(column):,} hits" + (f" · {other:,} out of range not drawn" if other else "")
-    figure, axes = start(config.width, config.height, config.title or detector or "Event", words.removeprefix(" · "))
+    figure, axes = new_figure(
+        config.width, config.height, config.title or detector or "Event", words.removeprefix(" · ")
+    )
     if detector is None:
         _event(figure, axes, planes, column, elements, times, config)
     else:
-        _plane(figure, axes, planes[0], elements, times, config)
+        _plane(axes, planes[0], elements, times, config)
     return figure
 
 
@@ -109,11 +124,11 @@ def _event(
     """Draw the hits of one event over all planes."""
     colours = mpl.colormaps[config.colour_map]
     if config.style == "bars":
-        counts = np.bincount(column, minlength=len(planes))
-        axes.bar(np.arange(len(planes)), counts, width=0.8, color=colours(0.35))
-        axes.set(ylabel="Hits in the event", xlim=(-0.5, len(planes) - 0.5))
-        axes.set_ylim(0, max(int(counts.max(initial=0)), 1) * 1.05)
-        axes.yaxis.set_major_locator(MaxNLocator(10, integer=True))
+        heights = np.bincount(column, minlength=len(planes))
+        axes.bar(np.arange(len(planes)), heights, width=0.8, color=colours(0.35))
+        axes.set_ylim(0, max(int(heights.max(initial=0)), 1) * 1.05)
+        axes.yaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+        axes.set_ylabel("Hits in the event", fontsize=13)
     else:
         counts = np.zeros((max(plane.n_elements for plane in planes), len(planes)))
         np.add.at(counts, (element - 1, column), 1)
@@ -122,27 +137,26 @@ def _event(
         if time is not None:
             np.copyto(values, np.nan)
             np.fmin.at(values, (element - 1, column), time)
-        norm = Normalize(0, max(counts.max(), 1)) if time is None else Normalize(*limits(time))
+        norm = Normalize(0, max(counts.max(), 3)) if time is None else Normalize(*limits(time))
+        seen: Any
         if config.style == "points":
-            image(axes, Map(np.full_like(values, np.nan), exists), norm, config.colour_map)
+            draw_map(axes, Map(np.full_like(values, np.nan), exists), norm, config.colour_map)
             seen = axes.scatter(
                 column, element, s=config.marker_size**2, c=counts[element - 1, column] if time is None else time,
                 cmap=colours, norm=norm, linewidths=0,
             )  # fmt: skip
         else:
-            seen = image(axes, Map(values, exists), norm, config.colour_map)
+            seen = draw_map(axes, Map(values, exists), norm, config.colour_map)
         of = "hit" if config.style == "points" else "first hit"
-        colour_bar(figure, axes, seen, "Hits in the channel" if time is None else f"TDC time of the {of}, ns")
-        legend(figure, "no hit", 2)
-        axes.set_ylabel("Element id")
+        colour_bar(axes, seen, "Hits in the channel" if time is None else f"TDC time of the {of}, ns")
+        colour_key(figure, "no hit", 2)
+        axes.set_ylabel("Element id", fontsize=13)
         axes.yaxis.set_major_locator(element_ticks(len(values)))
-    axes.yaxis.label.set_size(13)
     name_columns(axes, config.width * 0.86, planes)
     name_groups(axes, config.width * 0.86, planes, separators=True)
 
 
 def _plane(
-    figure: Figure,
     axes: Axes,
     plane: Detector,
     element: NDArray[np.int64],
@@ -159,21 +173,19 @@ def _plane(
         axes.stairs(counts, edges, fill=True, color=colours(0.35))
         axes.set_ylabel("Hits", fontsize=13)
         axes.set_ylim(0, max(int(counts.max(initial=0)), 1) * 1.05)
-        axes.yaxis.set_major_locator(MaxNLocator(10, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     elif config.style == "points":
         axes.scatter(element, time, s=config.marker_size**2, color=colours(0.35), linewidths=0)
     else:
-        bins = np.arange(plane.t_min, plane.t_max + 1, max(plane.t_bin * 4, (plane.t_max - plane.t_min) / 200))
-        table, *_ = np.histogram2d(time, element, [np.r_[-np.inf, bins, np.inf], edges])
-        outside = int(table[0].sum() + table[-1].sum())
-        inside = np.where(table[1:-1] > 0, table[1:-1], np.nan)
-        mesh = axes.pcolormesh(edges, bins, inside, cmap=colours, norm=Normalize(0, max(table[1:-1].max(), 1)))
-        axes.set_title(
-            clean(f"{outside:,} hits outside the window of {plane.t_min:g}-{plane.t_max:g} ns"),
-            fontsize=11,
-            loc="right",
+        low, high = (plane.t_min, plane.t_max) if plane.t_min < plane.t_max else limits(time)
+        inside = np.histogram2d(time, element, [np.linspace(low, high, 101), edges])[0]
+        norm = Normalize(0, max(inside.max(), 3))
+        mesh = axes.pcolormesh(
+            edges, np.linspace(low, high, 101), np.where(inside > 0, inside, np.nan), cmap=colours, norm=norm
         )
-        colour_bar(figure, axes, mesh, "Hits")
+        outside = f"{len(time) - int(inside.sum()):,} hits outside {low:g}-{high:g} ns"
+        axes.set_title(outside, fontsize=11, loc="right")
+        colour_bar(axes, mesh, "Hits")
     axes.set_xlim(0.5, plane.n_elements + 0.5)
     axes.xaxis.set_major_locator(element_ticks(plane.n_elements))
     axes.tick_params(labelsize=11)

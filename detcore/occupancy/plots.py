@@ -9,11 +9,27 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from detcore.core.schema import require
-from detcore.occupancy.canvas import FILL, Map, ZERO, clean, colour_bar, columns, describe, element_ticks, font_size, image, legend, name_columns, name_groups, number, shown, start
-from detcore.occupancy.canvas import save as save
+from detcore.occupancy.canvas import (
+    FILL,
+    ZERO,
+    Map,
+    channel_map,
+    clean,
+    colour_bar,
+    colour_key,
+    describe,
+    draw_map,
+    element_ticks,
+    font_size,
+    name_columns,
+    name_groups,
+    new_figure,
+    plain_number,
+    save,
+    shown,
+)
 from detcore.occupancy.detectors import Detector
-from detcore.occupancy.eventplot import PlotConfig as PlotConfig
-from detcore.occupancy.eventplot import event_display as event_display
+from detcore.occupancy.eventplot import PlotConfig, event_display
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,6 +38,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detcore.occupancy.detectors import DetectorTable
+
+__all__ = [
+    "Mode",
+    "PlotConfig",
+    "event_display",
+    "group",
+    "heatmap",
+    "hits_per_event",
+    "overall",
+    "save",
+    "statistics",
+]
 
 Mode = Literal["log", "linear", "detector", "ratio", "significance"]
 # Both ends bright, the middle dark: unlike the usual diverging maps it cannot be confused with white or grey.
@@ -66,8 +94,8 @@ def overall(
         16 x 10 inches.
     """
     planes = shown(dataset, table)
-    figure, axes = start(16, 10, title or "Station occupancy", describe(dataset))
-    _draw(figure, axes, columns(dataset["hits"] if values is None else values, planes), mode, label)
+    figure, axes = new_figure(16, 10, title or "Station occupancy", describe(dataset))
+    _draw(figure, axes, channel_map(dataset["hits"] if values is None else values, planes), mode, label)
     name_columns(axes, 13.5, planes)
     name_groups(axes, 13.5, planes, separators)
     return figure
@@ -86,12 +114,12 @@ def group(dataset: xr.Dataset, group: str, *, title: str | None = None, table: D
     if not planes:
         msg = f"no group {group!r}; known: {', '.join(dict.fromkeys(plane.group for plane in everything))}"
         raise KeyError(msg)
-    drawn = columns(dataset["hits"], planes)
+    drawn = channel_map(dataset["hits"], planes)
     total = int(drawn.values[drawn.exists].sum())
-    heading = title or f"{group}: {total:,} hits"
-    figure, (left, right) = start(12, 8, heading, f"{describe(dataset)} in all planes", panels=[1, 1.9])
+    heading = title or f"{group}: {total:,} of {int(dataset['hits'].sum()):,} hits"
+    figure, (left, right) = new_figure(12, 8, heading, describe(dataset), panels=[1, 1.9])
     axes = left.subplots()
-    _draw(figure, axes, drawn, "log", "Hits per channel", keys=1)
+    _draw(figure, axes, drawn, "log", "Hits per channel", in_group=True)
     name_columns(axes, 3.3, planes)
     profiles = planes[:12]  # more would be too flat to be read; the map has them all
     last = max(plane.n_elements for plane in profiles)
@@ -113,7 +141,7 @@ def _profile(axes: Axes, plane: Detector, counts: NDArray[np.float64], top: floa
         axes.axvspan(first + 0.5, last + 0.5, color=ZERO, linewidth=0)
     axes.set_yscale("log")
     axes.set_ylim(0.5, top)
-    axes.yaxis.set(major_locator=FixedLocator([1, 100, 10_000, 1_000_000]), major_formatter=FuncFormatter(number))
+    axes.yaxis.set(major_locator=FixedLocator([1, 100, 10_000, 1_000_000]), major_formatter=FuncFormatter(plain_number))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.tick_params(labelsize=10)
     axes.spines[["top", "right"]].set_visible(False)
@@ -129,8 +157,8 @@ def heatmap(
     planes = {plane.detector_id: plane for plane in shown(dataset, table)}
     last = max(planes)
     columns = [planes.get(number, Detector("", number, 0, "", "")) for number in range(1, last + 1)]
-    figure, axes = start(16, 10, title or "Hits by detector and element id", describe(dataset))
-    _draw(figure, axes, columns(dataset["hits"], columns), mode, "Hits per channel", first=1)
+    figure, axes = new_figure(16, 10, title or "Hits by detector and element id", describe(dataset))
+    _draw(figure, axes, channel_map(dataset["hits"], columns), mode, "Hits per channel", first=1)
     axes.set_xlabel("Detector id", fontsize=13)
     axes.xaxis.set(
         major_locator=MaxNLocator(16, integer=True, steps=[1, 2, 5, 10]), minor_locator=FixedLocator(range(1, last + 1))
@@ -150,10 +178,10 @@ def heatmap(
 def statistics(dataset: xr.Dataset, *, table: DetectorTable | None = None) -> str:
     """Return the numbers that go with `heatmap`: over the channels that exist, not over the whole rectangle."""
     planes = shown(dataset, table)
-    drawn = columns(dataset["hits"], planes)
+    drawn = channel_map(dataset["hits"], planes)
     counts = drawn.values[drawn.exists]
     element, column = np.unravel_index(np.nanargmax(np.where(drawn.exists, drawn.values, -1)), drawn.values.shape)
-    totals = {name: 0 for name in dict.fromkeys(plane.group for plane in planes)}
+    totals = dict.fromkeys((plane.group for plane in planes), 0)
     for number, plane in enumerate(planes):
         totals[plane.group] += int(drawn.values[: plane.n_elements, number].sum())
     width = max(18, *(len(clean(name, 40)) for name in totals)) + 2
@@ -181,14 +209,13 @@ def hits_per_event(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
     require(dataset, ["hits_per_event"], "the histogram of hits per event")
     every = dataset["hits_per_event"].values
     counts = every[every > 0]
-    figure, axes = start(12, 8, title or "Hits per event", describe(dataset))
-    axes.set(xlabel="Hits per event", ylabel="Events")
-    axes.xaxis.label.set_size(13)
-    axes.yaxis.label.set_size(13)
+    figure, axes = new_figure(12, 8, title or "Hits per event", describe(dataset))
+    axes.set_xlabel("Hits per event", fontsize=13)
+    axes.set_ylabel("Events", fontsize=13)
     axes.tick_params(labelsize=11)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_formatter(FuncFormatter(number))
-    axes.yaxis.set_major_formatter(FuncFormatter(number))
+    axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
+    axes.yaxis.set_major_formatter(FuncFormatter(plain_number))
     words = f"{counts.size:,} events with hits\n{every.size - counts.size:,} empty events (not drawn)"
     if counts.size:
         mean, median = float(counts.mean()), float(np.median(counts))
@@ -205,7 +232,9 @@ def hits_per_event(dataset: xr.Dataset, *, title: str | None = None) -> Figure:
     return figure
 
 
-def _draw(figure: Figure, axes: Axes, drawn: Map, mode: Mode, label: str, *, first: int = 0, keys: int = 2) -> None:
+def _draw(
+    figure: Figure, axes: Axes, drawn: Map, mode: Mode, label: str, *, first: int = 0, in_group: bool = False
+) -> None:
     """Draw a map with its colour bar and the meaning of grey and white."""
     values = drawn.values
     if mode == "detector":
@@ -215,13 +244,12 @@ def _draw(figure: Figure, axes: Axes, drawn: Map, mode: Mode, label: str, *, fir
     if not compared:
         values = np.where(values > 0, values, np.nan)
     norm = _norm(mode, values[drawn.exists & np.isfinite(values)])
-    if mode == "ratio":
-        values = np.clip(values, norm.vmin, norm.vmax)  # a ratio of 0 has no logarithm
-    image = image(axes, Map(values, drawn.exists), norm, DIVERGING if compared else "viridis", first)
-    colour_bar(
-        figure, axes, image, label + (" (log scale)" if mode == "log" else ""), extend="both" if compared else "neither"
-    )
-    legend(figure, "no value" if compared else "no hit", keys)
+    if compared:
+        values = np.clip(values, norm.vmin, norm.vmax)  # 0 and infinity are answers too: lost, and new
+    image = draw_map(axes, Map(values, drawn.exists), norm, DIVERGING if compared else "viridis", first)
+    extend, fraction = "both" if compared else "neither", 0.1 if in_group else 0.045
+    colour_bar(axes, image, label + (" (log scale)" if mode == "log" else ""), extend=extend, fraction=fraction)
+    colour_key(figure, "no value" if compared else "no hit", 1 if in_group else 2)
     axes.set_ylabel("Element id", fontsize=13)
     axes.yaxis.set_major_locator(element_ticks(len(values)))
     axes.tick_params(labelsize=11)

@@ -37,7 +37,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-LAPTOP, DESK, WALL = (1366, 768), (1600, 900), (3840, 2160)
+DESK = (1600, 900)
 
 
 def free_port() -> int:
@@ -55,12 +55,13 @@ class Server:
     env: dict[str, str]
     args: tuple[str, ...] = ()
     command: tuple[str, ...] = (sys.executable, "-m", "panel")
+    prefix: str = ""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}{self.prefix}"
 
     @property
     def log(self) -> str:
@@ -141,6 +142,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         args: Sequence[str] = (),
         env: dict[str, str] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "panel"),
+        prefix: str = "",
         ready: bool = True,
     ) -> Server:
         settings = {
@@ -149,13 +151,27 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
             "DETCORE_SETTINGS": "",
             **(env or {}),
         }
-        server = Server(tmp_path_factory.mktemp("server"), settings, tuple(args), tuple(command))
+        server = Server(tmp_path_factory.mktemp("server"), settings, tuple(args), tuple(command), prefix)
         servers.append(server)
         return server.start(ready=ready)
 
     yield make
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of a server that has the instruments of fake_instrument.py, and a broken plug-in."""
+    folder = tmp_path_factory.mktemp("plugin")
+    facts = folder / "fake_instrument-0.1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-instrument\nVersion: 0.1\n")
+    (facts / "entry_points.txt").write_text(
+        "[detcore.instruments]\n"
+        + "".join(f"{name.lower()} = fake_instrument:{name}\n" for name in ("FAKE", "OTHER", "WRONG"))
+    )
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parent)])}
 
 
 @pytest.fixture(scope="session")
@@ -212,7 +228,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
-    """Open pages: `visit(tab="occupancy")`, `visit(on=other_server, size=WALL)`.
+    """Open pages: `visit(tab="occupancy")`, `visit(on=other_server, size=(3840, 2160))`.
 
     At the end of the test each page must have no error on its console and no request to another host;
     a test that expects errors empties `errors` itself.

@@ -1,6 +1,6 @@
 """An instrument and a tab of nothing but numbers, for tests of the shell; a plug-in of the server under test.
 
-`install` makes a folder for PYTHONPATH; the server finds the entry points in it. The feeds are made of thin air, as
+The fixture `plugin` puts it on the server's path, with its entry points. The feeds are made of thin air, as
 fast, slow, broken or old as the link says: `?hz=2&steps=10&fail=1&old=300&live=1&junk=1`.
 """
 
@@ -81,8 +81,9 @@ class Tab:
             session.notify(line, "warning")
         if self.parameters.junk:
             session.notify(HOSTILE, "error")
-        files = runtime.demo(self.name) or ()
-        self.key = runtime.feeds.open(FeedRequest(self.name, tuple(map(str, files)), self.parameters.live, self.parameters))
+        self.files = tuple(map(str, runtime.demo(self.name) or ()))
+        self.feeds_of = runtime.feeds
+        self._open()
         self.source = ColumnDataSource({"image": [np.zeros((201, 56), np.uint8)], "number": [0]})
         self.more = pn.widgets.Button(name="More steps")
         self.more.on_click(self._more)
@@ -95,8 +96,13 @@ class Tab:
         plot.image("image", source=self.source, x=0, y=0, dw=56, dh=201, palette="Viridis256")
         return pn.Column(self.more, pn.pane.Bokeh(plot, sizing_mode="stretch_both"), sizing_mode="stretch_both")
 
+    def _open(self) -> None:
+        wanted = self.parameters
+        self.key = self.feeds_of.open(FeedRequest(self.name, self.files, wanted.live, wanted))
+
     def _more(self, _: object) -> None:
         self.parameters = self.parameters.model_copy(update={"steps": self.parameters.steps + 5})
+        self._open()
         self.session.refresh()
 
     def feeds(self) -> tuple[str, ...]:
@@ -147,14 +153,3 @@ for _name, _tab in zip(NAMES, (Tab, OtherTab), strict=True):
     _module.Tab = _tab  # type: ignore[attr-defined]
     _module.__spec__ = ModuleSpec(_module.__name__, None)
     sys.modules[_module.__name__] = _module
-
-
-def install(folder: Path) -> dict[str, str]:
-    """Make the plug-in in `folder`; returns the environment of a server that has it."""
-    facts = folder / "fake_instrument-0.1.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-instrument\nVersion: 0.1\n")
-    (facts / "entry_points.txt").write_text(
-        "[detcore.instruments]\nfake = fake_instrument:FAKE\nother = fake_instrument:OTHER\nwrong = fake_instrument:WRONG\n"
-    )
-    return {"PYTHONPATH": f"{folder}:{Path(__file__).parent}"}

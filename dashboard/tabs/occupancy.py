@@ -1,0 +1,216 @@
+"""Station occupancy: the map of all channels, what is wrong with them, and everything about the one that is selected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+
+from dashboard.feeds import FeedRequest
+from dashboard.tabs.background import Latest
+from dashboard.tabs.occupancy_controls import FilterForm, ViewBar
+from dashboard.tabs.occupancy_events import Display, Drift
+from dashboard.tabs.occupancy_look import PANELS, Look, Place
+from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel, pane
+from dashboard.tabs.occupancy_panels import Checks, Events, Panel, Spills, Triggers
+from dashboard.tabs.occupancy_results import RESULTS, Results, compute
+from dashboard.views.board import Board
+from detcore import occupancy
+from detcore.core.parameters import InvalidParameters, Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from panel.viewable import Viewable
+
+    from dashboard.runtime import Runtime
+    from dashboard.session import Session
+    from detcore.core.run import Snapshot
+
+NAME = "occupancy"
+
+
+class Tab:
+    """The tab of one viewer; see `dashboard.session.Tab`.
+
+    Parameters
+    ----------
+    session, runtime
+        Of this viewer and of this process.
+    query
+        What the link says.
+    wall
+        Whether this is a wall display: no controls, large text.
+    """
+
+    title = "Station occupancy"
+
+    def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
+        self.session, self.runtime, self.wall = session, runtime, wall
+        known = {name for model in (Place, occupancy.Filters, Look) for name in model.model_fields}
+        if unknown := sorted(set(query) - known):
+            session.notify(f"the link says {', '.join(unknown)[:200]}, which this tab does not know", "warning")
+        self.place = self._read(Place, query)
+        self.filters = self._read(occupancy.Filters, query)
+        self.look = self._read(Look, query)
+        self._keys: tuple[str, ...] = ()
+        self._asked: object = None
+        self._work: Latest[Results] = Latest(RESULTS, session.refresh)
+
+    def _read(self, model: type[Any], query: Mapping[str, str]) -> Any:
+        try:
+            return model.from_query({name: query[name] for name in model.model_fields if name in query})
+        except InvalidParameters as error:
+            self.session.notify(f"from the link: {error}", "warning")
+            return model()
+
+    # --- what is wanted
+
+    def want(self, **changes: Any) -> None:
+        """Look at it differently."""
+        self._set(look=self.look.checked(dict(self.look) | changes))
+
+    def select(self, detector_id: int, element_id: int) -> None:
+        """Select a channel, or with element 0 a whole detector."""
+        self.want(detector=detector_id, element=element_id)
+
+    def cut(self, filters: occupancy.Filters) -> None:
+        """Count something else."""
+        self._set(filters=filters)
+
+    def go(self, **changes: Any) -> None:
+        """Take other files."""
+        self._set(place=self.place.checked(dict(self.place) | changes))
+
+    def _set(self, **changes: Parameters) -> None:
+        if any(getattr(self, name) != value for name, value in changes.items()):
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.session.refresh()
+
+    # --- the protocol
+
+    def feeds(self) -> tuple[str, ...]:
+        """Return the keys of the data and of the reference."""
+        asked = (self.place, self.filters, self.paths())
+        if asked != self._asked:
+            self._asked = asked
+            self._keys = self._open()
+        return self._keys
+
+    def paths(self) -> tuple[str, ...]:
+        """Return the files and folders that are shown: the chosen ones, else the demo."""
+        if self.place.path:
+            return tuple(self.place.path.split("|"))
+        return tuple(map(str, self.runtime.demo(NAME) or ()))
+
+    def _open(self) -> tuple[str, ...]:
+        keys = []
+        wanted = [(self.paths(), self.place.live)]
+        if self.place.reference:
+            wanted.append((tuple(self.place.reference.split("|")), False))
+        for paths, live in wanted:
+            if not paths:
+                return ()
+            try:
+                self.filters.steps(occupancy.DetectorTable.default())
+                keys.append(self.runtime.feeds.open(FeedRequest(NAME, paths, live, self.filters)))
+            except (PermissionError, ValueError) as error:
+                self.session.notify(str(error), "error")
+                break
+        return tuple(keys)
+
+    def state(self) -> dict[str, str]:
+        """Return what a link needs."""
+        return self.place.to_query() | self.filters.to_query() | self.look.to_query()
+
+    # --- the view
+
+    def view(self) -> Viewable:
+        """Build the tab."""
+        self.headline = Headline(wall=self.wall)
+        self.map = MapPanel(self.select, wall=self.wall)
+        self._message = pn.pane.Str("", margin=(2, 8), visible=False, styles={"white-space": "normal"}, sizing_mode="stretch_width")
+        return self._wall_view() if self.wall else self._full_view()
+
+    def _wall_view(self) -> Viewable:
+        self.board = Board(wall=True)
+        body = pn.Row(self.map.pane, pane(self.board.figure, flex="1 1 0"), sizing_mode="stretch_both", margin=0)
+        self.map.pane.styles = {"flex": "3 1 0"}
+        return pn.Column(self.headline.pane, self._message, body, sizing_mode="stretch_both", margin=(0, 10))
+
+    def _full_view(self) -> Viewable:
+        self.bar = ViewBar(self.want)
+        self.form = FilterForm(self.cut)
+        self.beside = Beside(self.select, wall=False)
+        self.panels: dict[str, Panel] = {
+            "checks": Checks(self.select),
+            "events": Events(self.want),
+            "spills": Spills(self.select),
+            "triggers": Triggers(),
+            "drift": Drift(self.session.refresh, lambda: (self.paths(), self.filters)),
+            "display": Display(self.want, self.session.refresh, lambda: self.session.tab is self and self.look.panel == "display"),
+        }
+        self.lower = pn.Tabs(
+            *((label, self.panels[name].view) for name, label in PANELS.items()),
+            dynamic=True, sizing_mode="stretch_both", margin=0, active=list(PANELS).index(self.look.panel), styles={"flex": "4 1 0"},
+        )  # fmt: skip
+        self.lower.param.watch(lambda event: self.want(panel=list(PANELS)[event.new]), "active")
+        self.map.pane.styles = {"flex": "5 1 0"}
+        side = pn.Column(self.form.view, width=270, sizing_mode="stretch_height", scroll="y", margin=(4, 8))
+        opened = pmui.ToggleIcon(icon="tune", active_icon="tune", value=True, description="Show or hide the controls", margin=(2, 2))
+        opened.link(side, value="visible")
+        top = pn.Row(opened, self.headline.pane, sizing_mode="stretch_width", margin=0)
+        left = pn.Column(self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "2 1 0"})
+        right = pn.Column(self.beside.view, sizing_mode="stretch_both", margin=0, styles={"flex": "1 1 0"})
+        main = pn.Row(side, left, right, sizing_mode="stretch_both", margin=0)
+        return pn.Column(top, self._message, main, sizing_mode="stretch_both", margin=(0, 6))
+
+    def update(self, snapshots: Mapping[str, Snapshot]) -> None:
+        """Show the newest snapshots and what was wished since."""
+        if not self.wall:
+            self.form.show(self.filters)
+            self.bar.show(self.look, reference=bool(self.place.reference))
+        keys = self._keys
+        snapshot = snapshots.get(keys[0]) if keys else None
+        reference = snapshots.get(keys[1]) if len(keys) > 1 else None
+        if snapshot is None or "hits" not in snapshot.data:
+            self._say(self._why(snapshot))
+            return
+        self._say("")
+        there = reference.data if reference is not None and "hits" in reference.data else None
+        view = self.look.value if self.look.value != "ratio" or there is not None else "hits"
+        final = snapshot.status in {"complete", "partial"}
+        results = self._work.ask(
+            (id(snapshot.data), id(there), view), lambda: compute(keys[0], snapshot.data, there, view, final=final)
+        )
+        if results is not None:
+            self._draw(results, view)
+
+    def _say(self, text: str) -> None:
+        self._message.param.update(object=text, visible=bool(text))
+
+    def _why(self, snapshot: Snapshot | None) -> str:
+        if not self._keys:
+            return "" if not self.runtime.ready.is_set() else "Nothing is chosen: take a file or a run on the left."
+        status = self.runtime.feeds.status(self._keys[0])
+        return status.reason if snapshot is None else "Nothing has been counted yet."
+
+    def _draw(self, results: Results, view: str) -> None:
+        words = f" · {cut}" if (cut := self.filters.words()) else ""
+        look = self.look.checked(dict(self.look) | {"value": view})
+        ids = [column.detector_id for column in results.columns]
+        detector_id = look.detector if look.detector in ids else ids[0] if ids else 0
+        if not ids:
+            return
+        self.headline.fill(results)
+        title = f"{look.value.replace('_', ' ').capitalize()} of every channel{words or ' · all hits of all events'}"
+        self.map.fill(results, results.value(view), look, title)
+        self.map.map.choose(look.detector, look.element)
+        if self.wall:
+            states = results.planes.loc[ids]
+            self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), 0, across=4)
+            return
+        self.beside.fill(results, look, detector_id, words)
+        self.panels[look.panel].fill(results, look, detector_id, words)

@@ -1,0 +1,91 @@
+"""What every command of the command line shares: a progress bar, the error ledger, and one rule for exit codes."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from detcore.core.run import EmptyInput, Threads, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import xarray as xr
+
+    from detcore.core.reduction import Reduction
+    from detcore.core.run import Snapshot
+    from detcore.core.source import Problem, Source
+
+FAILED = 1  # exit code: something that was asked for is not there; click itself uses 2 for wrong arguments
+
+console = Console(stderr=True, highlight=False)
+
+
+def watch(
+    source: Source,
+    reduction: Reduction | Callable[[xr.Dataset], Reduction],
+    *,
+    threads: int | None = None,
+    words: str = "reading",
+) -> Snapshot:
+    """Reduce a source under a progress bar.
+
+    Ctrl-C ends the reading early; what was counted until then is returned, marked partial.
+
+    Raises
+    ------
+    EmptyInput
+        Nothing could be read.
+    """
+    cancel, last = threading.Event(), None
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(words, total=1.0)
+        snapshots = stream(source, reduction, executor=Threads(threads), cancel=cancel, every=0.25)
+        while True:
+            try:
+                snapshot = next(snapshots, None)
+            except KeyboardInterrupt:
+                console.print("stopping; what was counted so far is kept", markup=False)
+                cancel.set()
+                snapshots.close()
+                break
+            if snapshot is None:
+                break
+            last = snapshot
+            bar.update(task, completed=snapshot.fraction or 0.0)
+    if last is None:
+        raise click.Abort
+    return last
+
+
+def ledger(problems: Iterable[Problem]) -> int:
+    """Print the error ledger, one line each, and return how many lines it has."""
+    lines = [str(problem) for problem in problems]
+    if lines:
+        console.print(f"{len(lines)} problem{'s' if len(lines) > 1 else ''}:", style="bold red")
+    for line in lines:
+        console.print(f"  {line}", markup=False, style="red", soft_wrap=True)
+    return len(lines)
+
+
+def explained(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn errors about inputs into one message and exit code 1, without a traceback."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **values: Any) -> Any:
+        try:
+            return function(*args, **values)
+        except EmptyInput as error:
+            ledger(error.problems)
+            raise click.ClickException(str(error).split(". ", 1)[0]) from None
+        except (OSError, ValueError, LookupError) as error:
+            words = error.args[0] if isinstance(error, LookupError) and error.args else error
+            raise click.ClickException(str(words)) from None
+
+    return command
