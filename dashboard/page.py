@@ -107,18 +107,18 @@ class Shell:
         for line in self.link.ignored:
             self.session.notify(line, "warning")
         self.places = [self._place(name) for name in self.names]
-        start = self.names.index(self.link.tab) if self.link.tab in self.names else 0
+        self.start = self.names.index(self.link.tab) if self.link.tab in self.names else 0
         self.tabs = pn.Tabs(  # type: ignore[no-untyped-call]
             *self.places,
             dynamic=True,
-            active=start,
+            active=self.start,
             sizing_mode="stretch_both",
             margin=0,
             css_classes=["dc-tabs", *(["dc-wall"] if wall else [])],
             stylesheets=[asset("tabs.css").read_text()],
         )
         self.page = self._page()
-        self._show(start)
+        self._show(self.start)
         self.tabs.param.watch(lambda event: self._show(event.new), "active")
         pn.state.onload(self.session.start)
         if pn.state.curdoc:
@@ -170,11 +170,9 @@ class Shell:
             return
         name, place = self.names[index], self.places[index]
         if name not in self.built:
-            first = not self.built
+            query = dict(self.link.query) if index == self.start else {}
             try:
-                tab = self.kinds[name](
-                    self.session, self.runtime, dict(self.link.query) if first else {}, wall=self.link.wall
-                )
+                tab = self.kinds[name](self.session, self.runtime, query, wall=self.link.wall)
                 place.append(tab.view())
                 self.built[name] = tab
             except Exception as error:  # noqa: BLE001 - one broken tab must not take the others along

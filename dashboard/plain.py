@@ -24,14 +24,14 @@ class Plain(pn.custom.JSComponent):
     _esm = """
     export function render({ model }) {
       const place = document.createElement("div");
-      place.className = "plain";
+      place.className = "dc-plain";
       const draw = () => { place.textContent = model.text; };
       model.on("text", draw);
       draw();
       return place;
     }
     """
-    _stylesheets: ClassVar[list[str]] = [".plain { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; }"]
+    _stylesheets: ClassVar[list[str]] = [".dc-plain { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; }"]
 
     def __init__(self, text: str = "", **params: object) -> None:
         super().__init__(text=text, **params)  # type: ignore[no-untyped-call]

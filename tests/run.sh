@@ -66,7 +66,7 @@ redis() {
 environment
 browser
 redis
-say "$(python --version), $("$CHROMIUM" --version), $(redis-server --version | cut -d' ' -f1-3)"
+say "$(python --version), $("$CHROMIUM" --version 2>/dev/null), $(redis-server --version | cut -d' ' -f1-3)"
 say "linters"
 python -m poethepoet lint
 say "tests"

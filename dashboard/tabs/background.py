@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,11 @@ T = TypeVar("T")
 
 _SHORT = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tab-short")
 _LONG = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tab-long")  # reads files; must not delay the others
+
+
+async def in_thread(work: Callable[..., T], *arguments: object) -> T:
+    """Return `work(*arguments)`, done in a thread while the loop goes on."""
+    return await asyncio.get_running_loop().run_in_executor(_LONG, work, *arguments)
 
 
 class Shared(Generic[T]):

@@ -9,11 +9,11 @@ import panel_material_ui as pmui
 
 from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest
-from dashboard.tabs.occupancy_controls import FilterForm, ViewBar
+from dashboard.tabs.occupancy_controls import Controls, ViewBar, command
 from dashboard.tabs.occupancy_events import Display, Drift
 from dashboard.tabs.occupancy_look import PANELS, Look, Place
 from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel, pane
-from dashboard.tabs.occupancy_panels import Checks, Events, Panel, Spills, Triggers
+from dashboard.tabs.occupancy_panels import Events, Findings, Panel, Planes, Spills, Triggers
 from dashboard.tabs.occupancy_results import RESULTS, Results, compute
 from dashboard.views.board import Board
 from detcore import occupancy
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from detcore.core.run import Snapshot
 
 NAME = "occupancy"
+LOWER_TABS = """
+.bk-header { border-bottom: 1px solid var(--dc-line) !important; }
+.bk-header .bk-tab { padding: 6px 12px !important; font: 500 13px/1.3 Roboto, sans-serif !important; }
+"""
 
 
 class Tab:
@@ -103,7 +107,7 @@ class Tab:
         """Return the files and folders that are shown: the chosen ones, else the demo."""
         if self.place.path:
             return tuple(self.place.path.split("|"))
-        return tuple(map(str, self.runtime.demo(NAME) or ()))
+        return tuple(str(path) for path in self.runtime.demo(NAME) or () if not path.name.startswith("."))
 
     def _open(self) -> tuple[str, ...]:
         keys = []
@@ -142,10 +146,11 @@ class Tab:
 
     def _full_view(self) -> Viewable:
         self.bar = ViewBar(self.want)
-        self.form = FilterForm(self.cut)
+        self.controls = Controls(self)
         self.beside = Beside(self.select, wall=False)
         self.panels: dict[str, Panel] = {
-            "checks": Checks(self.select),
+            "planes": Planes(self.select),
+            "findings": Findings(self.select),
             "events": Events(self.want),
             "spills": Spills(self.select),
             "triggers": Triggers(),
@@ -155,22 +160,24 @@ class Tab:
         self.lower = pn.Tabs(
             *((label, self.panels[name].view) for name, label in PANELS.items()),
             dynamic=True, sizing_mode="stretch_both", margin=0, active=list(PANELS).index(self.look.panel), styles={"flex": "4 1 0"},
+            stylesheets=[LOWER_TABS],
         )  # fmt: skip
         self.lower.param.watch(lambda event: self.want(panel=list(PANELS)[event.new]), "active")
         self.map.pane.styles = {"flex": "5 1 0"}
-        side = pn.Column(self.form.view, width=270, sizing_mode="stretch_height", scroll="y", margin=(4, 8))
-        opened = pmui.ToggleIcon(icon="tune", active_icon="tune", value=True, description="Show or hide the controls", margin=(2, 2))
-        opened.link(side, value="visible")
-        top = pn.Row(opened, self.headline.pane, sizing_mode="stretch_width", margin=0)
-        left = pn.Column(self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "2 1 0"})
-        right = pn.Column(self.beside.view, sizing_mode="stretch_both", margin=0, styles={"flex": "1 1 0"})
-        main = pn.Row(side, left, right, sizing_mode="stretch_both", margin=0)
-        return pn.Column(top, self._message, main, sizing_mode="stretch_both", margin=(0, 6))
+        self._open_controls = pmui.Button(
+            label="Data, cuts, export", icon="tune", size="small", variant="outlined", margin=(8, 8, 4, 4),
+            on_click=lambda _: self.want(controls=not self.look.controls), sx={"textTransform": "none", "whiteSpace": "nowrap"},
+        )  # fmt: skip
+        top = pn.Row(self._open_controls, self.headline.pane, sizing_mode="stretch_width", margin=0)
+        left = pn.Column(self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "5 1 0"})
+        right = pn.Column(self.beside.view, sizing_mode="stretch_both", margin=0, styles={"flex": "2 1 0"})
+        main = pn.Row(self.controls.view, left, right, sizing_mode="stretch_both", margin=0)
+        return pn.Column(top, self._message, main, sizing_mode="stretch_both", margin=(0, 8))
 
     def update(self, snapshots: Mapping[str, Snapshot]) -> None:
         """Show the newest snapshots and what was wished since."""
         if not self.wall:
-            self.form.show(self.filters)
+            self.controls.show(self.place, self.filters, open_=self.look.controls or not self._keys)
             self.bar.show(self.look, reference=bool(self.place.reference))
         keys = self._keys
         snapshot = snapshots.get(keys[0]) if keys else None
@@ -193,7 +200,7 @@ class Tab:
 
     def _why(self, snapshot: Snapshot | None) -> str:
         if not self._keys:
-            return "" if not self.runtime.ready.is_set() else "Nothing is chosen: take a file or a run on the left."
+            return "" if not self.runtime.ready.is_set() else "Nothing is chosen: take files or a run under Data, on the left."
         status = self.runtime.feeds.status(self._keys[0])
         return status.reason if snapshot is None else "Nothing has been counted yet."
 
@@ -210,7 +217,9 @@ class Tab:
         self.map.map.choose(look.detector, look.element)
         if self.wall:
             states = results.planes.loc[ids]
-            self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), 0, across=4)
+            self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), 0, upright=True)
             return
         self.beside.fill(results, look, detector_id, words)
         self.panels[look.panel].fill(results, look, detector_id, words)
+        line = command(self.paths(), self.filters, self.place)
+        self.controls.exports.fill(results, look, self.filters.to_yaml(), words, line)

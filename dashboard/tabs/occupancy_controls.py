@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard.tabs.occupancy_look import VALUES, Look
+from dashboard.files import FileBrowser
+from dashboard.tabs.occupancy_export import Exports
+from dashboard.tabs.occupancy_look import VALUES, Look, Place
 from dashboard.tabs.occupancy_map import key
 from detcore import occupancy
 from detcore.core.parameters import InvalidParameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+    from pathlib import Path
 
-SMALL: dict[str, Any] = {"size": "small", "margin": (4, 6)}
+    from dashboard.tabs.occupancy import Tab
+
+COMPACT: dict[str, Any] = {
+    "size": "small",
+    "margin": (4, 4),
+    "color": "primary",
+    "sx": {"& .MuiToggleButton-root, & .MuiButton-root": {"textTransform": "none", "padding": "3px 9px", "fontSize": "12.5px", "whiteSpace": "nowrap"}},
+}
 FLAGS = {"in_time": "In time", "hodo_mask": "Hodoscope mask", "trigger_mask": "Trigger mask"}
 SPANS = {"spills": "Spills", "events": "Events", "elements": "Elements"}
 DRAWING = {"robust": "Robust limits", "separators": "Groups apart", "equal": "Equal heights", "marks": "Findings"}  # key -> label
@@ -33,14 +43,15 @@ class ViewBar:
 
     def __init__(self, want: Callable[..., None]) -> None:
         self._want = want
-        self._value = pmui.Select(label="Colour", options=dict(zip(VALUES.values(), VALUES, strict=True)), width=190, **SMALL)
-        self._scale = pmui.RadioButtonGroup(options={"Log": "log", "Linear": "linear"}, **SMALL)
-        self._drawing = pmui.CheckButtonGroup(options=dict(zip(DRAWING.values(), DRAWING, strict=True)), **SMALL)
+        values = dict(zip(VALUES.values(), VALUES, strict=True))
+        self._value = pmui.Select(options=values, width=176, size="small", margin=(2, 4), description="What the colours mean")
+        self._scale = pmui.RadioButtonGroup(options={"Log": "log", "Linear": "linear"}, **COMPACT)
+        self._drawing = pmui.CheckButtonGroup(options=dict(zip(DRAWING.values(), DRAWING, strict=True)), **COMPACT)
         self._value.param.watch(lambda event: want(value=event.new), "value")
         self._scale.param.watch(lambda event: want(scale=event.new), "value")
         self._drawing.param.watch(self._switched, "value")
-        self.view = pn.FlexBox(
-            self._value, self._scale, self._drawing, key(), align_items="center", sizing_mode="stretch_width", margin=0, gap="2px 6px"
+        self.view = pn.Column(
+            pn.Row(self._value, self._scale, self._drawing, sizing_mode="stretch_width", margin=0), key(), sizing_mode="stretch_width", margin=(0, 4)
         )
 
     def _switched(self, event: Any) -> None:
@@ -51,10 +62,9 @@ class ViewBar:
 
     def show(self, look: Look, *, reference: bool) -> None:
         """Show what is drawn now."""
-        self._value.value = look.value
         self._value.disabled_options = [] if reference else ["ratio"]
-        self._scale.value = look.scale
-        self._scale.disabled = look.value == "significance"
+        self._value.value = look.value
+        self._scale.param.update(value=look.scale, disabled=look.value == "significance")
         on = {"robust": look.limits == "robust", "separators": look.separators, "equal": look.equal, "marks": look.marks}
         wanted = [name for name, yes in on.items() if yes]
         if set(wanted) != set(self._drawing.value):
@@ -118,10 +128,59 @@ class FilterForm:
         self._quiet = False
 
 
-def command(paths: Iterable[str], filters: occupancy.Filters, reference: Iterable[str]) -> str:
+class Controls:
+    """The column on the left: which data, which cuts, exports.
+
+    Parameters
+    ----------
+    tab
+        What it controls.
+    """
+
+    def __init__(self, tab: Tab) -> None:
+        self._tab = tab
+        self.form = FilterForm(tab.cut)
+        self.exports = Exports(tab.session.notify)
+        browser = FileBrowser(tab.runtime.roots, self._chosen, (".root",), sizing_mode="stretch_both", min_height=220, margin=(4, 8))
+        self._role = pmui.RadioButtonGroup(options={"Show": "path", "Use as reference": "reference"}, value="path", **COMPACT | {"margin": (8, 8, 4, 8)})
+        self._path = pn.pane.Str("", margin=(4, 8), styles={"white-space": "pre-wrap", "overflow-wrap": "anywhere", "font-size": "12.5px"})
+        self._forget = pmui.Button(
+            label="No reference", size="small", variant="outlined", margin=(2, 8), on_click=lambda _: tab.go(reference=""), visible=False
+        )
+        data = pn.Column(self._role, browser, self._path, self._forget, sizing_mode="stretch_both", margin=0)
+        cuts = pn.Column(self.form.view, sizing_mode="stretch_both", scroll="y", margin=(8, 4))
+        export = pn.Column(self.exports.view, sizing_mode="stretch_both", scroll="y", margin=0)
+        self.view = pn.Tabs(
+            ("Data", data), ("Cuts", cuts), ("Export", export), width=300, sizing_mode="stretch_height", margin=(0, 8, 4, 0), visible=False,
+        )  # fmt: skip
+
+    def _chosen(self, paths: tuple[Path, ...], live: bool) -> None:
+        text = "|".join(self._relative(path) for path in paths)
+        if len(text) > 1500:
+            self._tab.session.notify("too many files for one link; choose their folder instead", "warning")
+        elif self._role.value == "reference":
+            self._tab.go(reference=text)
+        else:
+            self._tab.go(path=text, live=live)
+
+    def _relative(self, path: Path) -> str:
+        """Return a path as links hold it: relative to the first root if it is inside."""
+        first = self._tab.runtime.roots.paths[:1]
+        return str(path.relative_to(first[0])) if first and path.is_relative_to(first[0]) else str(path)
+
+    def show(self, place: Place, filters: occupancy.Filters, *, open_: bool) -> None:
+        """Show what is chosen now."""
+        self.view.visible = open_
+        self.form.show(filters)
+        lines = [f"Shown: {place.path.replace('|', ', ') or 'the demo'}" + (", followed live" if place.live else "")]
+        lines += [f"Reference: {place.reference.replace('|', ', ')}"] if place.reference else []
+        self._path.object = "\n".join(lines)
+        self._forget.visible = bool(place.reference)
+
+
+def command(paths: tuple[str, ...], filters: occupancy.Filters, place: Place) -> str:
     """Return the command line that makes the same numbers."""
-    places = list(paths)
-    words = ["detcore", "occupancy", "run", "--directory", *(places or ["."])[:1], *places[1:], *filters.to_arguments()]
-    for place in reference:
-        words += ["--reference", place]
-    return shlex.join(words)
+    words = ["detcore", "occupancy", "run", *filters.to_arguments()]
+    if place.reference:
+        words += ["--reference", place.reference.split("|")[0]]
+    return shlex.join([*words, *paths])

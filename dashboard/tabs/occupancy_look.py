@@ -18,11 +18,12 @@ VALUES = {
 }
 TWO_SIDED = ("ratio", "significance")
 PANELS = {
-    "checks": "Checks",
+    "planes": "Planes",
+    "findings": "Findings",
     "events": "Hits per event",
     "spills": "Spills",
     "triggers": "Triggers & H4",
-    "drift": "Drift time map",
+    "drift": "Drift map",
     "display": "Event display",
 }
 
@@ -36,9 +37,10 @@ class Look(Parameters):
     separators: bool = True
     equal: bool = False
     marks: bool = True
+    controls: bool = False
     detector: int = Field(0, ge=0, le=127, description="Selected detector id; 0: none")
     element: int = Field(0, ge=0, le=511, description="Selected element id; 0: the whole detector")
-    panel: Literal["checks", "events", "spills", "triggers", "drift", "display"] = "checks"
+    panel: Literal["planes", "findings", "events", "spills", "triggers", "drift", "display"] = "planes"
     loglog: bool = True
     event: int = Field(0, ge=0, description="Event of the event display, counted from 0")
 

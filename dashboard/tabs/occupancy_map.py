@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dashboard.tabs.occupancy_look import Look
     from dashboard.tabs.occupancy_results import Results
 
-Select = "Callable[[int, int], None]"
 HEADLINE_CSS = """
 .row { display: flex; flex-wrap: wrap; gap: 2px 22px; align-items: baseline; color: var(--panel-on-surface-color);
   font-family: var(--bokeh-base-font); padding: 4px 0; }
@@ -159,7 +158,7 @@ class Beside:
             "Element", "Hits",
             [
                 Series("hits", "hits", ACCENT, "area"), Series("in_time", "in time", IN_TIME),
-                Series("expected", "neighbours predict", EXPECTED, "dotted"), Series("reference", "reference, scaled", REFERENCE),
+                Series("expected", "neighbours predict", EXPECTED, "thin", "dashed"), Series("reference", "reference, scaled", REFERENCE),
                 Series("found", "found", "#e02020", "cross"),
             ],
             wall=wall,

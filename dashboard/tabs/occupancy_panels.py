@@ -39,29 +39,41 @@ class Panel(ABC):
         """Draw results; `words` is the cut, to stand in titles."""
 
 
-class Checks(Panel):
-    """The plane board beside the list of findings; a click on either selects."""
+class Planes(Panel):
+    """The plane board; a click on a tile selects the plane."""
 
     def __init__(self, select: Callable[[int, int], None]) -> None:
         self.board = Board()
-        columns = {
-            "detector": "Plane", "element_id": "Element", "finding": "Finding", "severity": "Severity", "hits": "Hits",
-            "expected": "Expected", "significance": "Sigma", "reason": "Why",
-        }  # fmt: skip
-        widths = {"detector": 74, "element_id": 74, "finding": 104, "severity": 82, "hits": 78, "expected": 86, "significance": 74}
-        self.table = Table(columns, widths=widths, on_click=self._clicked)
-        self.view = pn.Row(
-            pane(self.board.figure, flex="2 1 0"), pn.Column(self.table.widget, sizing_mode="stretch_both", styles={"flex": "3 1 0"}, margin=0),
-            sizing_mode="stretch_both", margin=0,
-        )  # fmt: skip
+        self.view = pane(self.board.figure)
         self._select = select
-        self._rows: pd.DataFrame | None = None
         self.board.figure.on_event(Tap, self._tapped)
 
     def _tapped(self, event: Tap) -> None:
         found = self.board.plane_at(event.x, event.y)
         if found:
             self._select(found, 0)
+
+    @override
+    def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
+        states = results.planes.loc[[column.detector_id for column in results.columns]]
+        self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), detector_id)
+        ok = int((states["state"] == "OK").sum())
+        self.board.figure.title.text = f"{ok} of {len(states)} planes are OK{words}; hover for the reason, click for the plane"
+
+
+class Findings(Panel):
+    """The list of what is wrong; a click on a row selects its channel."""
+
+    def __init__(self, select: Callable[[int, int], None]) -> None:
+        columns = {
+            "detector": "Plane", "element_id": "Element", "finding": "Finding", "severity": "Severity", "hits": "Hits",
+            "expected": "Expected", "significance": "Sigma", "reason": "Why",
+        }  # fmt: skip
+        widths = {"detector": 80, "element_id": 84, "finding": 110, "severity": 92, "hits": 84, "expected": 96, "significance": 80}
+        self.table = Table(columns, widths=widths, on_click=self._clicked)
+        self.view = pn.Column(self.table.widget, sizing_mode="stretch_both", margin=0)
+        self._select = select
+        self._rows: pd.DataFrame | None = None
 
     def _clicked(self, number: int) -> None:
         if self._rows is not None and 0 <= number < len(self._rows):
@@ -70,12 +82,8 @@ class Checks(Panel):
 
     @override
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
-        states = results.planes.loc[[column.detector_id for column in results.columns]]
-        self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), detector_id)
-        ok = int((states["state"] == "OK").sum())
-        self.board.figure.title.text = f"Planes: {ok} of {len(states)} OK{words}"
         rows = results.findings
-        order = rows["severity"].map({"ERROR": 0, "WARN": 1}).fillna(2)
+        order = rows["severity"].map({"ERROR": 0, "WARN": 1})
         self._rows = rows.assign(order=order).sort_values(["order", "detector_id", "element_id"], kind="stable").reset_index(drop=True)
         shown = self._rows.assign(element_id=self._rows["element_id"].map(lambda number: str(number) if number else "all"))
         self.table.show(shown.round({"expected": 1, "significance": 1}))

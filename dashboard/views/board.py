@@ -25,13 +25,12 @@ class Board:
     """
 
     def __init__(self, *, wall: bool = False) -> None:
-        self.figure = plot = blank("", "", wall=wall, tools="save")
+        self.figure = plot = blank("", "", wall=wall, tools="save", x_above=True)
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.grid.grid_line_color = None
-        plot.xaxis.visible = False
         self.source = ColumnDataSource({key: [] for key in ("x", "y", "text", "colour", "detector", "state", "reason", "detector_id", "line")})
         tiles = plot.rect(
-            "x", "y", 0.94, 0.86, source=self.source, fill_color="colour", line_color=ACCENT, line_width="line", border_radius=4
+            "x", "y", 0.95, 0.86, source=self.source, fill_color="colour", line_color=ACCENT, line_width="line", border_radius=4
         )
         plot.text(
             "x", "y", text="text", source=self.source, text_align="center", text_baseline="middle", text_color="white",
@@ -42,18 +41,31 @@ class Board:
             plot.add_tools(HoverTool(renderers=[tiles], tooltips=tips))
         self._places: dict[tuple[int, int], int] = {}
 
-    def show(self, columns: Sequence[Column], states: Sequence[str], reasons: Sequence[str], selected: int, across: int = 8) -> None:
-        """Draw one tile per column, `across` tiles in a row; a group starts a new row, headed by its label."""
-        x, y, headings, last = [], [], {}, ""
-        row, place = -1, 0
+    def show(self, columns: Sequence[Column], states: Sequence[str], reasons: Sequence[str], selected: int, *, upright: bool = False) -> None:
+        """Draw one tile for each column.
+
+        Parameters
+        ----------
+        columns
+            The planes in display order.
+        states, reasons
+            One for each of them.
+        selected
+            Id of the framed one; 0: none.
+        upright
+            Groups below each other, for a tall place; else side by side.
+        """
+        along, across, headings, last = [], [], {}, ""
+        group, place = -1, 0
         for column in columns:
-            if column.group != last or place == across:
-                row, place = row + 1, 0
-                headings[row] = column.label if column.group != last else ""
+            if column.group != last:
+                group, place = group + 1, 0
+                headings[group + 0.5] = column.label
             last = column.group
-            x.append(place + 0.5)
-            y.append(row + 0.5)
+            along.append(place + 0.5)
+            across.append(group + 0.5)
             place += 1
+        x, y = (along, across) if upright else (across, along)
         self.source.data = {
             "x": x, "y": y, "text": [f"{column.name}{MARKS[state]}" for column, state in zip(columns, states, strict=True)],
             "colour": [STATES[state] for state in states], "detector": [column.name for column in columns],
@@ -61,10 +73,13 @@ class Board:
             "line": [4 if column.detector_id == selected else 0 for column in columns],
         }  # fmt: skip
         self._places = {(int(a), int(b)): column.detector_id for a, b, column in zip(np.floor(x), np.floor(y), columns, strict=True)}
-        self.figure.x_range.update(start=0, end=max(x, default=0.5) + 0.5)
-        self.figure.y_range.update(start=row + 1, end=0)
-        self.figure.yaxis[0].ticker = FixedTicker(ticks=[number + 0.5 for number in headings])
-        self.figure.yaxis[0].major_label_overrides = {number + 0.5: text for number, text in headings.items()}
+        plot = self.figure
+        plot.x_range.update(start=0, end=max(x, default=0.5) + 0.5)
+        plot.y_range.update(start=max(y, default=0.5) + 0.5, end=0)
+        plot.xaxis.visible, plot.yaxis.visible = not upright, upright
+        axis = plot.yaxis[0] if upright else plot.xaxis[0]
+        axis.ticker = FixedTicker(ticks=list(headings))
+        axis.major_label_overrides = headings
 
     def plane_at(self, x: float, y: float) -> int | None:
         """Return the detector id of the tile under a point."""

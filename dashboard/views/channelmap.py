@@ -16,6 +16,7 @@ from bokeh.models import (
     LinearColorMapper,
     LogColorMapper,
     LogTicker,
+    NoOverlap,
     Range1d,
 )
 from bokeh.palettes import interp_palette
@@ -77,7 +78,7 @@ class ChannelMap:
 
     def __init__(self, grid: ChannelGrid, *, wall: bool = False) -> None:
         self.figure = blank("", "Element", wall=wall)
-        self.figure.min_height = 300
+        self.figure.min_height = 220
         self.cells = ColumnDataSource()
         self._planes = ColumnDataSource()
         self._borders = ColumnDataSource()
@@ -115,6 +116,7 @@ class ChannelMap:
         plot.add_layout(self._bar, "right")
         plot.xaxis.major_label_orientation = np.pi / 2
         self._heading = LinearAxis(ticker=FixedTicker(ticks=[]), major_tick_line_color=None, axis_line_color=None)
+        self._heading.major_label_policy = NoOverlap(min_distance=2)
         plot.add_layout(self._heading, "above")
         if not wall:
             plot.add_tools(_cell_hover(cells), _plane_hover(band))
@@ -126,7 +128,9 @@ class ChannelMap:
         centres, base = grid.centres, -STATE_BAND * grid.top
         x = centres[grid.column]
         low = grid.heights(grid.detector_id, grid.element_id - 0.5)
-        high = grid.heights(grid.detector_id, grid.element_id + 0.5)
+        # a little higher than the channel: the next one covers it, and no seam shows between them
+        last = np.append(grid.element_id[1:] == 1, True)
+        high = grid.heights(grid.detector_id, grid.element_id + np.where(last, 0.5, 0.8))
         empty = np.full(len(x), np.nan, dtype=np.float32)
         self.cells.data = {
             "left": x - 0.46, "right": x + 0.46, "bottom": low, "top": high,

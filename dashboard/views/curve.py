@@ -31,7 +31,7 @@ class Series:
     colour
         CSS colour.
     kind
-        "area" (filled steps), "step", "line" (with points) or "cross" (points only).
+        "area" (filled steps), "step", "thin" (joined), "line" (joined, with points) or "cross" (points only).
     dash
         Bokeh dash pattern.
     """
@@ -61,22 +61,25 @@ class Curve:
     def __init__(self, x_label: str, y_label: str, series: Sequence[Series], *, zero: bool = True, wall: bool = False) -> None:
         self.figure = plot = blank(x_label, y_label, wall=wall)
         plot.yaxis.formatter = DIGITS
+        plot.min_border_left = 68  # curves below each other stay aligned
         plot.x_range = DataRange1d(range_padding=0.01)
         plot.y_range = DataRange1d(range_padding=0.06, start=0 if zero else None)
         self.log = False
         self._zero = zero
         self._shown: dict[str, tuple[ArrayLike, ArrayLike, Sequence[str] | None]] = {}
-        self.sources = {each.name: ColumnDataSource({"x": [], "y": [], "base": [], "value": [], "name": []}) for each in series}
+        self.sources = {each.name: ColumnDataSource({key: [] for key in ("x", "y", "base", "width", "value", "name")}) for each in series}
         items, renderers = [], []
         for each in series:
             source, style = self.sources[each.name], {"line_color": each.colour, "line_dash": each.dash}
             if each.kind == "area":
                 found = [
-                    plot.varea_step("x", "base", "y", source=source, step_mode="center", fill_color=each.colour, fill_alpha=0.28),
+                    plot.vbar("x", "width", "y", "base", source=source, fill_color=each.colour, fill_alpha=0.28, line_color=None),
                     plot.step("x", "y", source=source, mode="center", line_width=1.4, **style),
                 ]
             elif each.kind == "step":
                 found = [plot.step("x", "y", source=source, mode="center", line_width=1.6, **style)]
+            elif each.kind == "thin":
+                found = [plot.line("x", "y", source=source, line_width=1.6, **style)]
             elif each.kind == "line":
                 found = [
                     plot.line("x", "y", source=source, line_width=1.6, **style),
@@ -88,7 +91,7 @@ class Curve:
             renderers.append(found[-1])
         self._items = dict(zip(self.sources, items, strict=True))
         if len(items) > 1:
-            self._legend = Legend(items=[], orientation="horizontal", location="right", padding=0, margin=2, spacing=10, click_policy="hide")
+            self._legend = Legend(items=[], orientation="horizontal", location="right", padding=0, margin=0, spacing=8, click_policy="hide", styles={"font-size": "0.85em"})
             plot.add_layout(self._legend, "above")
         tips = [("", "@name"), (x_label, "@x{0,0.[00]}"), (y_label, "@value{0,0.[0000]}")]
         if not wall:
@@ -101,11 +104,12 @@ class Curve:
     def show(self, name: str, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None) -> None:
         """Push one series; `names` label its points in the hover."""
         self._shown[name] = (x, y, names)
-        values = np.asarray(y, dtype=float)
+        values, places = np.asarray(y, dtype=float), np.asarray(x)
+        width = float(places[1] - places[0]) if len(places) > 1 else 1.0
         drawn = np.where(values > 0, values, FLOOR) if self.log else values
         drawn = np.where(np.isnan(values), np.nan, drawn)
         self.sources[name].data = {
-            "x": np.asarray(x), "y": drawn, "value": values, "base": np.full(len(drawn), FLOOR if self.log else 0.0),
+            "x": places, "y": drawn, "width": np.full(len(drawn), width), "value": values, "base": np.full(len(drawn), FLOOR if self.log else 0.0),
             "name": list(names) if names is not None else [""] * len(drawn),
         }  # fmt: skip
         if len(self._items) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, FixedTicker, HoverTool, LinearAxis, LinearColorMapper, Range1d
+from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, FixedTicker, HoverTool, LinearAxis, LinearColorMapper, NoOverlap, Range1d
 
 from dashboard.views.channelmap import SEQUENTIAL
 from dashboard.views.style import ACCENT, DIGITS, MUTED, ZERO, blank
@@ -47,7 +47,7 @@ class EventMap:
         self._heading = LinearAxis(ticker=FixedTicker(ticks=[]), major_tick_line_color=None, axis_line_color=None)
         plot.add_layout(self._heading, "above")
         plot.xaxis.major_label_orientation = np.pi / 2
-        self._heading.major_label_orientation = 0
+        self._heading.update(major_label_orientation=0, major_label_policy=NoOverlap(min_distance=2))
         if not wall:
             tips = [("Detector", "@detector"), ("Element", "@element"), ("Drift time", "@time{0.0} ns"), ("In time", "@flag")]
             plot.add_tools(HoverTool(renderers=[cells], tooltips=tips, point_policy="follow_mouse"))

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bokeh.models import BasicTicker, BasicTickFormatter, LinearScale, LogScale, LogTicker
 from bokeh.plotting import figure
-
-if TYPE_CHECKING:
-    from bokeh.models import Axis
 
 # The theme colours text, grids and surfaces in the browser; these are what it leaves to us. All of them keep a
 # contrast of at least 3:1 to both the white and the near-black surface, and differ in lightness for the colour blind.
@@ -29,7 +24,7 @@ DIGITS = BasicTickFormatter(precision=0, use_scientific=True, power_limit_high=5
 
 
 def blank(
-    x_label: str, y_label: str, *, title: str = "", wall: bool = False, tools: str = "pan,box_zoom,wheel_zoom,reset,save"
+    x_label: str, y_label: str, *, wall: bool = False, tools: str = "pan,box_zoom,wheel_zoom,reset,save", x_above: bool = False
 ) -> figure:
     """Return an empty figure that fills its place, in the common style.
 
@@ -37,21 +32,22 @@ def blank(
     ----------
     x_label, y_label
         Axis labels, with units.
-    title
-        What is shown and which cut is applied.
     wall
         For a wall display: larger text, no toolbar.
+    tools
+        Bokeh's names.
+    x_above
+        The x axis stands above.
     """
     empty = figure(
-        title=title,
         x_axis_label=x_label,
         y_axis_label=y_label,
         sizing_mode="stretch_both",
-        min_height=120,
+        min_height=90,
         min_width=160,
         tools="" if wall else tools,
         toolbar_location=None if wall else "right",
-        output_backend="canvas",
+        x_axis_location="above" if x_above else "below",
         stylesheets=[WALL_TEXT if wall else TEXT],
     )
     empty.toolbar.logo = None
@@ -64,6 +60,5 @@ def set_scale(plot: figure, axis: str, log: bool) -> None:
     """Switch the x or y axis of a figure between linear and logarithmic, with matching ticks."""
     scale = LogScale() if log else LinearScale()
     setattr(plot, f"{axis}_scale", scale)
-    found: list[Axis] = list(plot.below if axis == "x" else plot.left)
-    for each in found:
+    for each in getattr(plot, f"{axis}axis"):
         each.ticker = LogTicker(mantissas=[1, 2, 5]) if log else BasicTicker()

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PLAIN = {"type": "plaintext"}
+COMPACT = """
+:host .tabulator { font-size: 13px; border: 0; }
+:host .tabulator .tabulator-row, :host .tabulator .tabulator-row .tabulator-cell { min-height: 26px; height: 26px; padding: 3px 8px; }
+:host .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 8px; }
+:host .tabulator .tabulator-row { cursor: pointer; }
+"""
 
 
 class Table:
@@ -34,7 +40,7 @@ class Table:
             pd.DataFrame({name: [] for name in columns}), titles=dict(columns), widths=dict(widths or {}), show_index=False,
             disabled=True, selectable=1, layout="fit_columns", sizing_mode="stretch_both", min_height=140, theme="materialize",
             formatters=dict.fromkeys(columns, PLAIN), configuration={"headerTooltips": True, "placeholder": "Nothing found"},
-            stylesheets=[":host .tabulator { font-size: 13px; }"],
+            stylesheets=[COMPACT],
         )  # fmt: skip
         self._on_click = on_click
         if on_click:

@@ -46,7 +46,7 @@ class Map(NamedTuple):
     exists: NDArray[np.bool_]
 
 
-def save(figure: Figure, path: Path, *, dpi: int = DPI, provenance: str = "") -> Path:
+def save_figure(figure: Figure, path: Path, *, dpi: int = DPI, provenance: str = "") -> Path:
     """Write a figure as PNG, aside and renamed, with the provenance as a text chunk.
 
     Raises

@@ -193,7 +193,7 @@ def _dataset(channels: Iterable[Channel], table: DetectorTable, place: Path) -> 
 def _netcdf(place: Path) -> xr.Dataset:
     """Read our own file after a look at its sizes: a small file can claim to be endless."""
     try:
-        with xr.open_dataset(place, engine="h5netcdf", decode_times=False) as lazy:
+        with xr.open_dataset(place, engine="h5netcdf", decode_times=False, phony_dims="access") as lazy:
             missing = {"detector_id", "element_id", "n_elements", "hits"} - set(map(str, lazy.variables))
             if missing:
                 _refuse(place, "an occupancy.nc of detcore", f"no {', '.join(sorted(missing))}")

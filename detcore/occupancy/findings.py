@@ -72,6 +72,10 @@ class Channels:
         element_id = hits["element_id"].to_numpy()
         detector_id = hits["detector_id"].to_numpy()
         exists = (element_id >= 1) & (element_id <= dataset["n_elements"].to_numpy()[:, None])
+        if (
+            "selected" in dataset
+        ):  # a filter looked at some channels only: the others are not silent, they are not known
+            exists &= dataset["selected"].transpose("detector_id", "element_id").to_numpy()
         names = zip((str(name) for name in dataset["detector"].to_numpy()), detector_id, strict=True)
         return cls(
             hits=np.where(exists, hits.to_numpy(), 0),

@@ -25,9 +25,9 @@ from detcore.occupancy.canvas import (
     name_groups,
     new_figure,
     plain_number,
-    save,
     shown,
 )
+from detcore.occupancy.canvas import save_figure as save
 from detcore.occupancy.detectors import Detector
 from detcore.occupancy.eventplot import PlotConfig, event_display
 

@@ -15,13 +15,14 @@ from detcore.core.paths import atomic
 from detcore.core.schema import require
 from detcore.core.source import Problem
 from detcore.occupancy import plots
-from detcore.occupancy.canvas import by_id, shown
+from detcore.occupancy.canvas import by_id, save_figure, shown
 from detcore.occupancy.exchange import read_hits
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -29,27 +30,10 @@ if TYPE_CHECKING:
 
     Sparse = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
 
-__all__ = ["ProductError", "read_hits", "write_all"]
+__all__ = ["csv_text", "read_hits", "save_figure", "write_all"]
 
 HIT_COLUMNS = ("Group", "Detector_Name", "Detector_ID", "Element_ID", "Hits")
 SUMMARY_COLUMNS = ("Group", "Detector_Name", "Detector_ID", "Total_Hits", "Elements")
-
-
-class ProductError(OSError):
-    """Some products could not be written; the others were.
-
-    Parameters
-    ----------
-    problems
-        Which, and why.
-    written
-        What is there nevertheless.
-    """
-
-    def __init__(self, problems: Sequence[Problem], written: Sequence[Path]) -> None:
-        self.problems = tuple(problems)
-        self.written = tuple(written)
-        super().__init__(f"{len(self.problems)} files not written: " + "; ".join(map(str, self.problems)))
 
 
 def write_all(
@@ -58,8 +42,9 @@ def write_all(
     *,
     per_file: Mapping[str, Sparse] | None = None,
     table: DetectorTable,
+    only: Collection[str] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
-) -> list[Path]:
+) -> tuple[list[Path], list[Problem]]:
     """Write every product of a run, each aside and renamed; a failing one does not stop the others.
 
     Parameters
@@ -73,20 +58,20 @@ def write_all(
         None: the products that list the files are left out. May be a lazy mapping: one file is held at a time.
     table
         The detector table: names and display order.
+    only
+        File names, to write these alone; None for all.
     progress
         Called before each product with how many are done, how many there are, and its name; called at the end.
 
     Returns
     -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    ProductError
-        Names each product that could not be written, after all the others are.
+    written : list of Path
+        What is there now.
+    problems : list of Problem
+        What could not be written, and why; empty when all is well.
     """
     jobs = list(_jobs(dataset, Path(folder), {} if per_file is None else per_file, table))
+    jobs = [job for job in jobs if only is None or job[0].name in only]
     written: list[Path] = []
     problems: list[Problem] = []
     for number, (target, write) in enumerate(jobs):
@@ -100,9 +85,12 @@ def write_all(
             written.append(target)
     if progress is not None:
         progress(len(jobs), len(jobs), "")
-    if problems:
-        raise ProductError(problems, written)
-    return written
+    return written, problems
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a table as CSV in which no text is taken for a formula."""
+    return str(table.map(_cell).to_csv(index=False, lineterminator="\n"))
 
 
 def _jobs(
@@ -134,7 +122,7 @@ def _jobs(
 
 
 def _draw(provenance: str, figure: Callable[[], Any], target: Path) -> None:
-    plots.save(figure(), target, provenance=provenance)
+    save_figure(figure(), target, provenance=provenance)
 
 
 def _write_total(dataset: xr.Dataset, target: Path) -> None:
@@ -213,7 +201,7 @@ def _write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[str 
         writer.writerows([_cell(value) for value in row] for row in rows)
 
 
-def _cell(value: str | int) -> str | int:
+def _cell(value: Any) -> Any:
     """Keep a spreadsheet from taking a name for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 

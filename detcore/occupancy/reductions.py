@@ -27,6 +27,7 @@ class _Channels:
     """State of counts by channel."""
 
     table: DetectorTable
+    selected: Any = None
     hits: Counts = field(default_factory=lambda: np.zeros(CHANNELS, np.int64))
     fired: Counts = field(default_factory=lambda: np.zeros(CHANNELS, np.int64))
     in_time: Counts = field(default_factory=lambda: np.zeros(CHANNELS, np.int64))
@@ -38,7 +39,8 @@ class Hits(Reduction):
     """Hits and firing events of every channel, and what could not be counted.
 
     Gives `hits` and `events_hit` (detector_id, element_id), `n_events`, `n_empty_events`, `dropped_elements`
-    (detector_id), `dropped_unknown`, `padding`; with `in_time` also `in_time_hits`.
+    (detector_id), `dropped_unknown`, `padding`; with `in_time` also `in_time_hits`; behind a filter of channels also
+    `selected`.
     """
 
     in_time: bool = Field(False, description="Also count the hits that are flagged in time")
@@ -50,7 +52,7 @@ class Hits(Reduction):
 
     @override
     def empty(self, schema: xr.Dataset) -> _Channels:
-        return _Channels(schema.attrs["detectors"])
+        return _Channels(schema.attrs["detectors"], schema.attrs.get("selected"))
 
     @override
     def update(self, state: _Channels, chunk: xr.Dataset) -> None:
@@ -87,6 +89,8 @@ class Hits(Reduction):
         }
         if self.in_time:
             data["in_time_hits"] = _map(state.in_time, labels, "hits in time")
+        if state.selected is not None:
+            data["selected"] = _map(state.selected, labels, "looked at by the filter")
         return xr.Dataset(data, coords=labels)
 
 

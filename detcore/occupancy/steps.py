@@ -43,7 +43,10 @@ class Flagged(Step):
 
 
 class Channels(Step):
-    """Keeps hits of some detectors and of a range of elements."""
+    """Keeps hits of some detectors and of a range of elements.
+
+    Leaves the attribute `selected` (128, 512): a channel that is not looked at must not pass for a silent one.
+    """
 
     detector_ids: tuple[int, ...] = ()
     first: int = 1
@@ -57,7 +60,9 @@ class Channels(Step):
     def apply(self, chunk: xr.Dataset) -> xr.Dataset:
         wanted = np.zeros((128, 512), bool)
         wanted[list(self.detector_ids) or slice(None), self.first : self.last + 1] = True
-        return keep_hits(chunk, wanted.ravel()[chunk["channel"].values])
+        kept = keep_hits(chunk, wanted.ravel()[chunk["channel"].values])
+        kept.attrs["selected"] = wanted & chunk.attrs.get("selected", True)
+        return kept
 
 
 class EventSpan(Step):
@@ -191,4 +196,4 @@ def _rebuilt(
         wanted = keep.get(str(variable.dims[0])) if variable.dims else None
         values = replaced.get(str(name), variable.values)
         data[str(name)] = (variable.dims, values if wanted is None else values[wanted], variable.attrs)
-    return xr.Dataset(data, attrs=chunk.attrs)
+    return xr.Dataset(data, attrs=dict(chunk.attrs))

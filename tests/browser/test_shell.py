@@ -102,7 +102,7 @@ def test_the_theme_switches_and_is_in_the_link(fake: Server, visit: Callable[...
     seen = visit(on=fake)
     root = "document.documentElement.classList.contains('dark')"
     assert seen.page.evaluate(root) is False
-    seen.page.locator("button[aria-label*='theme' i], header button:has(svg)").last.click()
+    seen.page.get_by_label("Toggle theme").click()
     until(seen, lambda: bool(seen.page.evaluate(root)))
     until(seen, lambda: "theme=dark" in seen.page.url)
     again = visit(on=fake, theme="dark")
@@ -147,12 +147,15 @@ def test_foreign_text_stays_text(fake: Server, visit: Callable[..., Visit]) -> N
 
 def test_a_broken_tab_shows_why_and_spares_the_others(fake: Server, visit: Callable[..., Visit]) -> None:
     seen = visit(on=fake, broken=1)
-    expect(seen.page.locator(".plain")).to_have_text("tab fake: no view today <b>really</b>")
+    expect(seen.page.locator(".dc-plain")).to_have_text("tab fake: no view today <b>really</b>")
     seen.page.locator(".bk-tab", has_text="Other detector").click()
     until(seen, lambda: number(seen) > 1)
 
 
 def test_endpoints_build_no_session(fake: Server, visit: Callable[..., Visit]) -> None:
+    wait = time.monotonic() + 10
+    while fake.metric("detcore_sessions") and time.monotonic() < wait:
+        time.sleep(0.2)  # pages of earlier tests are let go of
     before = fake.metric("detcore_sessions")
     status, text = fake.get("/healthz")
     assert status == 200
@@ -173,8 +176,16 @@ def test_metrics_are_for_this_host(fake: Server) -> None:
     assert fake.get("/metrics", **{"X-Forwarded-For": "10.1.2.3"})[0] == 403
 
 
-@pytest.mark.parametrize("command", [("panel",), ("python", "-m", "panel")], ids=["panel serve", "python -m panel serve"])
-@pytest.mark.parametrize("args", [(), ("--warm", "--num-threads", "2"), ("--prefix", "/deep")], ids=["plain", "warm", "prefix"])
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        (("panel",), ()),
+        (("python", "-m", "panel"), ()),
+        (("panel",), ("--warm", "--num-threads", "2")),
+        (("panel",), ("--prefix", "/deep")),
+    ],
+    ids=["panel serve", "python -m panel serve", "warm", "prefix"],
+)
 def test_endpoints_under_every_way_to_start(
     serve: Callable[..., Server], plugin: dict[str, str], command: tuple[str, ...], args: tuple[str, ...]
 ) -> None:

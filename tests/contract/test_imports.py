@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 READERS = {"h5py", "tables", "uproot"}
 # Modules that know a file format, besides those that carry these names in every instrument.
 FORMAT_NAMES = {"source.py", "products.py", "demo.py"}
-FORMAT_MODULES = {Path("detcore/image/pixelmask.py"), Path("detcore/occupancy/baskets.py")}
+FORMAT_MODULES = {
+    Path("detcore/image/pixelmask.py"),
+    Path("detcore/occupancy/baskets.py"),
+    Path("detcore/occupancy/spillfile.py"),
+}
 LIMIT = 400  # lines
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
@@ -239,6 +239,7 @@ def test_prediction_equals_repeated_medians() -> None:
     assert expected([row], [60])[0] == pytest.approx([by_hand(row, at) for at in range(60)], rel=1e-9)
 
 
+@settings(deadline=None)  # shared machines
 @given(data=st.data(), rate=st.floats(-0.3, 0.3), size=st.integers(5, 60), height=st.floats(1e3, 1e12))
 def test_an_exponential_shape_is_predicted_across_gaps(
     data: st.DataObject, rate: float, size: int, height: float
@@ -265,6 +266,7 @@ counts_strategy = arrays.arrays(
 )
 
 
+@settings(deadline=None)  # shared machines
 @given(counts_strategy, st.integers(2, 1000))
 def test_prediction_mirrors_and_scales_with_the_counts(counts: NDArray[Any], factor: int) -> None:
     limits = Thresholds.default().model_copy(update={"dead_expected": 1e300})  # keeps every channel as a neighbour
@@ -365,6 +367,7 @@ def test_rates_say_what_is_missing(spill: xr.Dataset) -> None:
 # --- whatever comes in
 
 
+@settings(deadline=None)  # shared machines
 @given(data=st.data(), counts=counts_strategy)
 def test_nothing_crashes(data: st.DataObject, counts: NDArray[Any], from_counts: Any) -> None:
     size = data.draw(st.lists(st.integers(0, counts.shape[1]), min_size=len(counts), max_size=len(counts)))

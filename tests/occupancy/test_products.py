@@ -11,10 +11,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
-from detcore.occupancy import plots, products
+from detcore.occupancy import products
 from detcore.occupancy.detectors import Detector, DetectorTable
 from detcore.occupancy.exchange import MAX_BYTES, InvalidCounts, read_hits
 
@@ -81,7 +83,9 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     text = (shared / "data" / "occupancy" / f"{SPILL}_hits_per_event.csv").read_text().split()[1:]
     per_event = [0, *(int(float(word)) for word in text), 0, 0]
     per_file = {f"{SPILL}_sraw.root": columns(counts)}
-    return folder, counts, products.write_all(make(counts, per_event), folder, per_file=per_file, table=TABLE)
+    written, problems = products.write_all(make(counts, per_event), folder, per_file=per_file, table=TABLE)
+    assert problems == []
+    return folder, counts, written
 
 
 def test_every_product_is_there_under_its_name(real: Any) -> None:
@@ -195,20 +199,30 @@ def test_a_failing_product_does_not_stop_the_others(tmp_path: Path, monkeypatch:
     (tmp_path / "output_data").write_text("a file where a folder should be")
     (tmp_path / "detector_summary.csv").mkdir()
     seen: list[tuple[int, int, str]] = []
-    with pytest.raises(products.ProductError, match="detector_summary") as caught:
-        products.write_all(
-            make({(3, 74): 8}), tmp_path, per_file={"a.root": columns({(3, 74): 8})}, table=TABLE,
-            progress=lambda *step: seen.append(step),
-        )  # fmt: skip
-    failed = {Path(problem.part).name for problem in caught.value.problems}
+    written, problems = products.write_all(
+        make({(3, 74): 8}), tmp_path, per_file={"a.root": columns({(3, 74): 8})}, table=TABLE,
+        progress=lambda *step: seen.append(step),
+    )  # fmt: skip
+    failed = {Path(problem.part).name for problem in problems}
     assert {"detector_summary.csv", "a_hits.csv", "Hodo_1_plot.png"} <= failed
     assert {"hits_per_event_data.csv", "hits_per_event_histogram.png"} <= failed  # this Dataset has no events
-    assert {path.name for path in caught.value.written} == {
+    assert {path.name for path in written} == {
         *("total_hits_data.json", "total_hits_data.csv", "processed_hits_data.npy", "occupancy.nc"),
         *("file_hits_data.json", "overall_occupancy_with_separators.png", "overall_occupancy_no_separators.png"),
     }
-    assert len(failed) + len(caught.value.written) == seen[-1][0] == seen[-1][1]
+    assert len(failed) + len(written) == seen[-1][0] == seen[-1][1]
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_only_the_wanted_products_are_written(tmp_path: Path) -> None:
+    wanted = {"total_hits_data.csv", "Hodo_1_plot.png"}
+    written, _ = products.write_all(make({(3, 74): 8}), tmp_path, only=wanted, table=TABLE)
+    assert {path.name for path in written} == {path.name for path in tmp_path.rglob("*.*")} == wanted
+
+
+def test_csv_of_a_table_holds_no_formulas() -> None:
+    table = pd.DataFrame({"detector": ["=1+1", "@x", "D0X"], "hits": [-1, 2, 3]})
+    assert products.csv_text(table) == "detector,hits\n'=1+1,-1\n'@x,2\nD0X,3\n"
 
 
 def test_an_interrupted_product_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,9 +233,11 @@ def test_an_interrupted_product_leaves_the_old_one(tmp_path: Path, monkeypatch: 
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(plots.overall(make({})).__class__, "savefig", full)
-    with pytest.raises(products.ProductError, match="No space left"):
-        products.write_all(make({}, [0]), tmp_path, table=TABLE)
+    monkeypatch.setattr(Figure, "savefig", full)
+    written, problems = products.write_all(make({}, [0]), tmp_path, only={target.name}, table=TABLE)
+    assert written == []
+    assert [Path(problem.part) for problem in problems] == [target]
+    assert "No space left" in problems[0].reason
     assert target.read_bytes() == b"old"
     assert not list(tmp_path.rglob(".*"))
 
@@ -237,7 +253,8 @@ def test_hostile_names_stay_in_the_folder_and_apart(tmp_path: Path) -> None:
     names = ("../../etc/x.root", "x.root", "C:\\data\\X.root", "=evil.root")
     per_file = {name: columns({(4, 3): 2}) for name in names}
     folder = tmp_path / "out"
-    written = products.write_all(dataset, folder, per_file=per_file, table=table)
+    written, problems = products.write_all(dataset, folder, per_file=per_file, table=table)
+    assert problems == []
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     assert len({str(path).casefold() for path in written}) == len(written) == 10 + len(evil) + len(names)
     assert all(path.resolve().is_relative_to(folder.resolve()) and path.is_file() for path in written)

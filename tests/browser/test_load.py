@@ -1,0 +1,145 @@
+"""Many viewers at once, and viewers that come and go, with light clients: a websocket and no drawing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.conftest import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+READY = {
+    "events": [
+        {
+            "kind": "MessageSent",
+            "msg_type": "bokeh_event",
+            "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map", "entries": []}},
+        }
+    ]
+}
+VIEWERS, HZ, SECONDS = 20, 2.0, 12.0
+COMERS, AT_ONCE = 200, 10
+
+
+@dataclass
+class Light:
+    """A viewer that opens the page, says that it is ready, and counts what it is sent."""
+
+    server: Server
+    query: dict[str, object]
+    pictures: int = 0
+    socket: WebSocketClientConnection | None = None
+    listening: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    async def open(self) -> Light:
+        page = await AsyncHTTPClient().fetch(self.server.url(**self.query), request_timeout=60)
+        found = re.search(r'"token":"([^"]+)"', page.body.decode())
+        assert found, "the page has no session token"
+        request = HTTPRequest(self.server.url().replace("http:", "ws:") + "/ws")
+        self.socket = await websocket_connect(request, subprotocols=["bokeh", found[1]], max_message_size=2**26)
+        for _ in range(3):  # the acknowledgement
+            await self.socket.read_message()
+        await self._say("PULL-DOC-REQ", {})
+        await self._say("PATCH-DOC", READY)
+        self.listening = asyncio.create_task(self._listen())
+        return self
+
+    async def _say(self, kind: str, content: dict[str, object]) -> None:
+        assert self.socket is not None
+        for frame in ({"msgid": uuid4().hex, "msgtype": kind}, {}, content):
+            await self.socket.write_message(json.dumps(frame))
+
+    async def _listen(self) -> None:
+        assert self.socket is not None
+        while (frame := await self.socket.read_message()) is not None:
+            # Each picture of the fake tab comes with its number.
+            if isinstance(frame, str) and '"ModelChanged"' in frame and '"number"' in frame:
+                self.pictures += 1
+
+    async def close(self) -> None:
+        assert self.socket is not None
+        assert self.listening is not None
+        self.socket.close()
+        await self.listening
+
+
+def test_twenty_viewers_at_two_hertz(serve: Callable[..., Server], plugin: dict[str, str]) -> None:
+    """All are served, the slowest too, for at most 15 % of a core; the loop stays responsive."""
+    server = serve(env=plugin)
+
+    async def watch() -> tuple[list[int], float, float]:
+        viewers = [
+            await Light(server, {"tab": "fake", "live": 1, "hz": HZ}).open() for _ in range(VIEWERS)
+        ]
+        await asyncio.sleep(3)
+        busy, late = server.metric("process_cpu_seconds_total"), late_share(server)
+        before = [viewer.pictures for viewer in viewers]
+        began = time.monotonic()
+        await asyncio.sleep(SECONDS)
+        took = time.monotonic() - began
+        busy = (server.metric("process_cpu_seconds_total") - busy) / took
+        served = [viewer.pictures - count for viewer, count in zip(viewers, before, strict=True)]
+        for viewer in viewers:
+            await viewer.close()
+        return served, busy, late_share(server) - late
+
+    served, busy, late = asyncio.run(watch())
+    print(f"\n{VIEWERS} viewers at {HZ} Hz for {SECONDS} s: pictures {min(served)} to {max(served)}, {100 * busy:.1f} % of a core")
+    assert min(served) >= 0.85 * HZ * SECONDS, f"the slowest viewer got {min(served)} pictures: {served}"
+    assert busy <= 0.15
+    assert late <= 0.01 * SECONDS / 0.25 + 1, f"{late} looks at the loop found it more than 0.2 s late"
+
+
+def late_share(server: Server) -> float:
+    """How many looks at the event loop found it more than 0.2 s late."""
+    text = server.get("/metrics")[1]
+    values = {found[1]: float(found[2]) for found in re.finditer(r'lag_seconds_bucket\{le="([^"]+)"\} (\S+)', text)}
+    return values["+Inf"] - values["0.2"]
+
+
+def test_two_hundred_viewers_leave_nothing_behind(serve: Callable[..., Server], plugin: dict[str, str]) -> None:
+    """Documents are counted after a garbage collection, memory after the first round."""
+    server = serve(env=plugin, args=("--unused-session-lifetime", "1000", "--check-unused-sessions", "300"))
+
+    async def come_and_go(count: int) -> None:
+        for _ in range(count // AT_ONCE):
+            opened = await asyncio.gather(
+                *(
+                    Light(server, {"hz": HZ, "live": 1} | ({"display": "wall", "rotate": 5} if n % 2 else {})).open()
+                    for n in range(AT_ONCE)
+                )
+            )
+            await asyncio.sleep(0.3)
+            assert all(viewer.socket is not None for viewer in opened)
+            for viewer in opened:
+                await viewer.close()
+
+    def settled() -> float:
+        end = time.monotonic() + 20
+        while (left := server.metric("detcore_documents", "?gc=1")) > 1 and time.monotonic() < end:
+            time.sleep(0.5)
+        assert server.metric("detcore_sessions") == 0
+        return left
+
+    asyncio.run(come_and_go(COMERS // 4))
+    first = settled()
+    memory = server.metric("process_resident_memory_bytes")
+    asyncio.run(come_and_go(3 * COMERS // 4))
+    last = settled()
+    grown = server.metric("process_resident_memory_bytes") - memory
+    print(f"\nafter {COMERS} viewers: {last:.0f} documents ({first:.0f} after a quarter), {grown / 1e6:+.0f} MB since then")
+    assert last <= 1, "documents of viewers that left are kept alive"
+    assert grown < 60e6
