@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import panel as pn
@@ -113,12 +114,12 @@ class Drawing:
         for clicked in (Tap, DoubleTap, Press):  # fast, twice and slow: all are clicks to a person
             plot.on_event(clicked, self._clicked)
         self._buttons = {
-            "rectangle": _button("Rectangle", "crop_square", "Then press on the image and drag to the opposite corner"),
-            "polygon": _button("Polygon", "polyline", "Then click the corners, and the first one again to close"),
-            "delete": _button("Delete", "delete", "The selected shape; click a shape to select it (Backspace)"),
-            "undo": _button("Undo", "undo", "Take the last change back (Ctrl+Z)"),
-            "redo": _button("Redo", "redo", "Do it again (Ctrl+Shift+Z)"),
-            "clear": _button("Clear", "delete_sweep", "Delete all shapes"),
+            "rectangle": _button("Rectangle", "crop_square", "then press on the image and drag to the opposite corner"),
+            "polygon": _button("Polygon", "polyline", "then click the corners, and the first one again to close"),
+            "delete": _button("Delete", "delete", "the selected shape; click a shape to select it (Backspace)"),
+            "undo": _button("Undo", "undo", "take the last change back (Ctrl+Z)"),
+            "redo": _button("Redo", "redo", "do again what was taken back (Ctrl+Shift+Z)"),
+            "clear": _button("Clear", "delete_sweep", "delete all shapes"),
         }
         actions: dict[str, Callable[[], None]] = {
             "rectangle": lambda: self.draw(None if self._mode == "rectangle" else "rectangle"),
@@ -229,17 +230,15 @@ class Drawing:
 
     def _show(self) -> None:
         """Make the figure show the truth. What already does is not touched: it may be under the mouse."""
-        while len(self._shown) > len(self._regions):
-            self._plot.center.remove(self._shown.pop())
-        for index, region in enumerate(self._regions):
-            kind, place = drawn(region)
-            if index == len(self._shown):
-                self._shown.append(self._add(kind, place))
-            elif type(self._shown[index]) is not kind:
-                self._plot.center.remove(self._shown[index])
-                self._shown[index] = self._add(kind, place)
-            elif read(self._shown[index], region) != region:
-                self._shown[index].update(**place)
+        wanted = [drawn(region) for region in self._regions]
+        same = takewhile(lambda pair: type(pair[0]) is pair[1][0], zip(self._shown, wanted, strict=False))
+        for shape in self._shown[(keep := sum(1 for _ in same)) :]:
+            self._plot.center.remove(shape)
+        del self._shown[keep:]
+        for shape, region, (_, place) in zip(self._shown, self._regions, wanted, strict=False):
+            if read(shape, region) != region:
+                shape.update(**place)
+        self._shown += [self._add(kind, place) for kind, place in wanted[keep:]]
         self._refresh()
 
     def _add(self, kind: type[Annotation], place: dict[str, Any]) -> Annotation:
@@ -396,8 +395,8 @@ class Drawing:
         self._commit((*self._regions, region), len(self._regions))
 
 
-def _button(label: str, icon: str, description: str) -> pmui.Button:
+def _button(label: str, icon: str, what: str) -> pmui.Button:
+    # The description is also what a screen reader says, so it begins with the label.
     return pmui.Button(
-        label=label, icon=icon, description=description, variant="outlined", size="small", margin=0,
-        css_classes=[f"dc-draw-{label.lower()}"],
-    )  # fmt: skip
+        label=label, icon=icon, description=f"{label}: {what}", variant="outlined", size="small", margin=0
+    )

@@ -104,9 +104,7 @@ class Metrics(RequestHandler):
         token = get_runtime().settings.metrics_token
         given = self.request.headers.get("Authorization", "").removeprefix("Bearer ")
         local = _is_local(self)
-        if not local and (
-            token is None or not hmac.compare_digest(given.encode(), token.get_secret_value().encode())
-        ):
+        if not local and (token is None or not hmac.compare_digest(given.encode(), token.get_secret_value().encode())):
             self.set_status(403)
             self.finish("metrics are for this host; set DETCORE_METRICS_TOKEN and send 'Authorization: Bearer TOKEN'\n")
             return

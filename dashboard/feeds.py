@@ -244,9 +244,7 @@ class Feeds:
             return mine
 
 
-def snapshots_of(
-    request: FeedRequest, cancel: threading.Event, waiting: Callable[[str], None]
-) -> Iterator[Snapshot]:
+def snapshots_of(request: FeedRequest, cancel: threading.Event, waiting: Callable[[str], None]) -> Iterator[Snapshot]:
     """Open a request with its instrument and reduce it; a live one waits for its first readable file."""
     instrument = instruments()[0].get(request.instrument)
     if instrument is None:

@@ -166,9 +166,10 @@ class FileBrowser(pn.custom.JSComponent):
         if folder is None:
             return []
         root = next((root for root in self._roots.paths if folder.is_relative_to(root)), folder)
-        return [root, *(parent for parent in reversed(folder.parents) if parent.is_relative_to(root) and parent != root)] + (
-            [folder] if folder != root else []
-        )
+        return [
+            root,
+            *(parent for parent in reversed(folder.parents) if parent.is_relative_to(root) and parent != root),
+        ] + ([folder] if folder != root else [])
 
     def _show(self) -> None:
         self._number += 1

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dashboard.runtime import Runtime
     from dashboard.session import Tab
 
-BAR_PX = 56
 THEME = {
     "light": {
         "palette": {
@@ -41,10 +40,20 @@ THEME = {
     },
 }
 LOOK = {
-    "& .MuiAppBar-root": {"backgroundColor": "#10202f", "backgroundImage": "none", "color": "#fff", "boxShadow": "none"},
-    "& .MuiToolbar-root": {"minHeight": f"{BAR_PX}px !important", "px": "16px !important", "gap": "4px"},
-    "& .MuiAppBar-root .title": {"fontSize": "1.15rem", "fontWeight": 700, "letterSpacing": "0.01em"},
-    "& .MuiAppBar-root .logo": {"height": "30px", "width": "30px"},
+    "& .MuiAppBar-root": {
+        "backgroundColor": "#10202f",
+        "backgroundImage": "none",
+        "color": "#fff",
+        "boxShadow": "none",
+    },
+    "& .MuiToolbar-root": {
+        "fontSize": "var(--dc-text)",
+        "minHeight": "calc(2.9em + 15px) !important",
+        "padding": "0 16px !important",
+        "gap": "4px",
+    },
+    "& .MuiAppBar-root .title": {"fontSize": "1.3em", "fontWeight": 700, "letterSpacing": "0.01em"},
+    "& .MuiAppBar-root .logo": {"height": "2.15em", "width": "2.15em"},
     "& .MuiAppBar-root .MuiLinearProgress-root": {"display": "none"},
     "& .main-content": {"padding": "0 !important"},
 }

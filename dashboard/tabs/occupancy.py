@@ -12,7 +12,7 @@ from dashboard.tabs.background import Latest
 from dashboard.tabs.occupancy_controls import Controls, ViewBar, command
 from dashboard.tabs.occupancy_events import Display, Drift
 from dashboard.tabs.occupancy_look import PANELS, Look, Place
-from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel, pane
+from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel, pane, text
 from dashboard.tabs.occupancy_panels import Events, Findings, Panel, Planes, Spills, Triggers
 from dashboard.tabs.occupancy_results import RESULTS, Results, compute
 from dashboard.views.board import Board
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from detcore.core.run import Snapshot
 
 NAME = "occupancy"
+BUTTON: dict[str, Any] = {
+    "size": "small", "variant": "outlined", "margin": (8, 2, 4, 4),
+    "sx": {"textTransform": "none", "whiteSpace": "nowrap", "padding": "3px 9px"},
+}  # fmt: skip
 LOWER_TABS = """
 .bk-header { border-bottom: 1px solid var(--dc-line) !important; }
 .bk-header .bk-tab { padding: 6px 12px !important; font: 500 13px/1.3 Roboto, sans-serif !important; }
@@ -135,7 +139,8 @@ class Tab:
         """Build the tab."""
         self.headline = Headline(wall=self.wall)
         self.map = MapPanel(self.select, wall=self.wall)
-        self._message = pn.pane.Str("", margin=(2, 8), visible=False, styles={"white-space": "normal"}, sizing_mode="stretch_width")
+        self._message = text()
+        self._message.visible = False
         return self._wall_view() if self.wall else self._full_view()
 
     def _wall_view(self) -> Viewable:
@@ -164,11 +169,11 @@ class Tab:
         )  # fmt: skip
         self.lower.param.watch(lambda event: self.want(panel=list(PANELS)[event.new]), "active")
         self.map.pane.styles = {"flex": "5 1 0"}
-        self._open_controls = pmui.Button(
-            label="Data, cuts, export", icon="tune", size="small", variant="outlined", margin=(8, 8, 4, 4),
-            on_click=lambda _: self.want(controls=not self.look.controls), sx={"textTransform": "none", "whiteSpace": "nowrap"},
+        toggle = pmui.Button(label="Cuts, export", icon="tune", on_click=lambda _: self.want(controls=not self.look.controls), **BUTTON)
+        top = pn.Row(
+            self.controls.choose("Data", "folder_open", "path", **BUTTON), self.controls.choose("Reference", "compare", "reference", **BUTTON),
+            toggle, self.headline.pane, self.controls.dialog, sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
-        top = pn.Row(self._open_controls, self.headline.pane, sizing_mode="stretch_width", margin=0)
         left = pn.Column(self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "5 1 0"})
         right = pn.Column(self.beside.view, sizing_mode="stretch_both", margin=0, styles={"flex": "2 1 0"})
         main = pn.Row(self.controls.view, left, right, sizing_mode="stretch_both", margin=0)
@@ -177,7 +182,7 @@ class Tab:
     def update(self, snapshots: Mapping[str, Snapshot]) -> None:
         """Show the newest snapshots and what was wished since."""
         if not self.wall:
-            self.controls.show(self.place, self.filters, open_=self.look.controls or not self._keys)
+            self.controls.show(self.place, self.filters, open_=self.look.controls)
             self.bar.show(self.look, reference=bool(self.place.reference))
         keys = self._keys
         snapshot = snapshots.get(keys[0]) if keys else None
@@ -195,12 +200,16 @@ class Tab:
         if results is not None:
             self._draw(results, view)
 
+    def _top_half(self, shown: bool) -> None:
+        """The event display takes the place of the map, which has the same axes."""
+        self.map.pane.visible = self.bar.view.visible = shown
+
     def _say(self, text: str) -> None:
         self._message.param.update(object=text, visible=bool(text))
 
     def _why(self, snapshot: Snapshot | None) -> str:
         if not self._keys:
-            return "" if not self.runtime.ready.is_set() else "Nothing is chosen: take files or a run under Data, on the left."
+            return "" if not self.runtime.ready.is_set() else "Nothing is chosen: take files or a run with the button Data."
         status = self.runtime.feeds.status(self._keys[0])
         return status.reason if snapshot is None else "Nothing has been counted yet."
 
@@ -219,6 +228,7 @@ class Tab:
             states = results.planes.loc[ids]
             self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), 0, upright=True)
             return
+        self._top_half(look.panel != "display")
         self.beside.fill(results, look, detector_id, words)
         self.panels[look.panel].fill(results, look, detector_id, words)
         line = command(self.paths(), self.filters, self.place)

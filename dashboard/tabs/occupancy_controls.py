@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from dashboard.files import FileBrowser
 from dashboard.tabs.occupancy_export import Exports
 from dashboard.tabs.occupancy_look import VALUES, Look, Place
-from dashboard.tabs.occupancy_map import key
+from dashboard.tabs.occupancy_map import key, text
 from detcore import occupancy
 from detcore.core.parameters import InvalidParameters
 
@@ -94,7 +94,8 @@ class FilterForm:
         }
         for name, widget in self._widgets.items():
             widget.param.watch(lambda event, name=name: self._changed(name, event.new), "value")
-        self._error = pn.pane.Str("", styles={"color": "#d93636", "white-space": "normal"}, margin=(2, 6), visible=False)
+        self._error = text(color="#d93636")
+        self._error.visible = False
         self._clear = pmui.Button(label="Count everything", variant="outlined", size="small", **wide, on_click=lambda _: want(occupancy.Filters()))
         self.view = pn.Column(*self._widgets.values(), self._error, self._clear, sizing_mode="stretch_width", margin=0)
 
@@ -141,27 +142,43 @@ class Controls:
         self._tab = tab
         self.form = FilterForm(tab.cut)
         self.exports = Exports(tab.session.notify)
-        browser = FileBrowser(tab.runtime.roots, self._chosen, (".root",), sizing_mode="stretch_both", min_height=220, margin=(4, 8))
-        self._role = pmui.RadioButtonGroup(options={"Show": "path", "Use as reference": "reference"}, value="path", **COMPACT | {"margin": (8, 8, 4, 8)})
-        self._path = pn.pane.Str("", margin=(4, 8), styles={"white-space": "pre-wrap", "overflow-wrap": "anywhere", "font-size": "12.5px"})
-        self._forget = pmui.Button(
-            label="No reference", size="small", variant="outlined", margin=(2, 8), on_click=lambda _: tab.go(reference=""), visible=False
-        )
-        data = pn.Column(self._role, browser, self._path, self._forget, sizing_mode="stretch_both", margin=0)
+        self._role = "path"
+        browser = FileBrowser(tab.runtime.roots, self._chosen, (".root",), sizing_mode="stretch_both", min_height=420)
+        self._path = text()
+        self._forget = pmui.Button(label="No reference", size="small", variant="outlined", on_click=self._clear, visible=False)
+        self.dialog = pmui.Dialog(
+            pn.Column(self._path, browser, self._forget, sizing_mode="stretch_width", height=520), title="Data", title_variant="h6",
+            close_on_click=True, show_close_button=True, width_option="md", margin=0, sizing_mode="fixed", width=0, height=0,
+        )  # fmt: skip
         cuts = pn.Column(self.form.view, sizing_mode="stretch_both", scroll="y", margin=(8, 4))
         export = pn.Column(self.exports.view, sizing_mode="stretch_both", scroll="y", margin=0)
         self.view = pn.Tabs(
-            ("Data", data), ("Cuts", cuts), ("Export", export), width=300, sizing_mode="stretch_height", margin=(0, 8, 4, 0), visible=False,
-        )  # fmt: skip
+            ("Cuts", cuts), ("Export", export), width=270, sizing_mode="stretch_height", margin=(0, 8, 4, 0), visible=False
+        )
+
+    def choose(self, label: str, icon: str, role: str, **style: Any) -> pmui.Button:
+        """Return a button that opens the file browser for the data or for the reference."""
+
+        def opened(_: object) -> None:
+            self._role = role
+            words = "What to show" if role == "path" else "What to compare with"
+            self.dialog.param.update(title=words, open=True)
+
+        return pmui.Button(label=label, icon=icon, on_click=opened, **style)
+
+    def _clear(self, _: object) -> None:
+        self.dialog.open = False
+        self._tab.go(reference="")
 
     def _chosen(self, paths: tuple[Path, ...], live: bool) -> None:
-        text = "|".join(self._relative(path) for path in paths)
-        if len(text) > 1500:
+        self.dialog.open = False
+        place = "|".join(self._relative(path) for path in paths)
+        if len(place) > 1500:
             self._tab.session.notify("too many files for one link; choose their folder instead", "warning")
-        elif self._role.value == "reference":
-            self._tab.go(reference=text)
+        elif self._role == "reference":
+            self._tab.go(reference=place)
         else:
-            self._tab.go(path=text, live=live)
+            self._tab.go(path=place, live=live)
 
     def _relative(self, path: Path) -> str:
         """Return a path as links hold it: relative to the first root if it is inside."""

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.background import Latest, Shared, Single
-from dashboard.tabs.occupancy_map import pane
+from dashboard.tabs.occupancy_map import pane, text
 from dashboard.tabs.occupancy_panels import Panel
 from dashboard.views.eventmap import EventMap
 from dashboard.views.grid import ChannelGrid
@@ -56,14 +56,14 @@ class Display(Panel):
         self._play = pmui.ToggleIcon(icon="play_arrow", active_icon="pause", description="Play, one event each second", value=False)
         self._next = pmui.IconButton(icon="chevron_right", description="Next event", on_click=lambda _: self._go(self._event, 1))
         self._number = pmui.IntInput(label="Event", value=0, start=0, size="small", width=120, margin=(6, 6))
-        self._skip = pmui.Switch(label="Skip empty events", value=True, size="small", margin=(0, 8))
-        self._text = pn.pane.Str("", margin=(10, 8), sizing_mode="stretch_width", styles={"white-space": "normal"})
+        self._skip = pmui.Checkbox(label="Skip empty", value=True, size="small", margin=(6, 8))
+        self._text = text()
         self._number.param.watch(self._typed, "value")
         self._ticker = pn.state.add_periodic_callback(self._tick, period=STEP_MS, start=False)
         self._play.param.watch(lambda event: self._ticker.start() if event.new else self._ticker.stop(), "value")
         bar = pn.Row(
             self._first, self._back, self._play, self._next, self._number, self._skip, self._text,
-            sizing_mode="stretch_width", margin=0, align="center",
+            sizing_mode="stretch_width", margin=0, styles={"align-items": "center"},
         )  # fmt: skip
         self.view = pn.Column(bar, pane(self.map.figure), sizing_mode="stretch_both", margin=0)
 
@@ -140,7 +140,7 @@ class Drift(Panel):
         self._busy = pmui.LinearProgress(visible=False, sizing_mode="stretch_width", margin=0)
         self._cancel = pmui.Button(label="Cancel", size="small", variant="outlined", margin=(4, 4), on_click=lambda _: self._work.cancel())
         self._again = pmui.Button(label="Count again", size="small", variant="outlined", margin=(4, 4), on_click=self._repeat)
-        self._text = pn.pane.Str("", margin=(10, 8), sizing_mode="stretch_width", styles={"white-space": "normal"})
+        self._text = text()
         bar = pn.Row(self._again, self._cancel, self._text, sizing_mode="stretch_width", margin=0)
         self.view = pn.Column(bar, self._busy, pane(self.heat.figure), sizing_mode="stretch_both", margin=0)
 

@@ -96,11 +96,11 @@ def content(name: str, results: Results, look: Look, settings: str, words: str) 
     with tempfile.TemporaryDirectory(prefix="detcore-export-") as folder:
         place = Path(folder) / name
         if name == "occupancy_map.png":
-            plots.save(picture(results, look, words), place)
+            products.save_figure(picture(results, look, words), place)
         elif name == "occupancy.zip":
             _zip(results, settings, place)
         else:
-            products.write_all(results.data, folder, table=occupancy.DetectorTable.default(), only={name})
+            _write(results, Path(folder), {name})
         return place.read_bytes()
 
 
@@ -116,9 +116,15 @@ def picture(results: Results, look: Look, words: str) -> Any:
 
 def _zip(results: Results, settings: str, place: Path) -> None:
     folder = place.parent / "QTracker_Station_Occupancies"
-    products.write_all(results.data, folder, table=occupancy.DetectorTable.default())
+    _write(results, folder, None)
     (folder / "settings.yaml").write_text(settings)
     (folder / "checks.csv").write_text(products.csv_text(results.findings))
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             archive.write(file, file.relative_to(place.parent))
+
+
+def _write(results: Results, folder: Path, only: set[str] | None) -> None:
+    _, problems = products.write_all(results.data, folder, table=occupancy.DetectorTable.default(), only=only)
+    if problems:
+        raise OSError("; ".join(map(str, problems)))

@@ -16,6 +16,14 @@ VALUES = {
     "ratio": "Ratio to reference",
     "significance": "Significance",
 }
+UNITS = {
+    "hits": "hits",
+    "hits_per_event": "hits / event",
+    "fraction": "events hit / events",
+    "per_detector": "hits / plane's maximum",
+    "ratio": "rate / reference",
+    "significance": "standard deviations",
+}
 TWO_SIDED = ("ratio", "significance")
 PANELS = {
     "planes": "Planes",
@@ -37,7 +45,7 @@ class Look(Parameters):
     separators: bool = True
     equal: bool = False
     marks: bool = True
-    controls: bool = False
+    controls: bool = Field(False, description="Whether the column of controls is open")
     detector: int = Field(0, ge=0, le=127, description="Selected detector id; 0: none")
     element: int = Field(0, ge=0, le=511, description="Selected element id; 0: the whole detector")
     panel: Literal["planes", "findings", "events", "spills", "triggers", "drift", "display"] = "planes"

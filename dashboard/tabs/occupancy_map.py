@@ -9,14 +9,13 @@ import numpy as np
 import panel as pn
 from bokeh.events import Tap
 
-from dashboard.tabs.occupancy_look import TWO_SIDED
+from dashboard.tabs.occupancy_look import TWO_SIDED, UNITS
 from dashboard.tabs.occupancy_results import colour_limits, headline
 from dashboard.views.channelmap import FINDINGS, ChannelMap, Colouring
 from dashboard.views.curve import Curve, Series
 from dashboard.views.grid import ChannelGrid
 from dashboard.views.style import ACCENT, EXPECTED, IN_TIME, REFERENCE, STATES, ZERO
 from detcore import occupancy
-from detcore.occupancy.analysis import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +33,9 @@ HEADLINE_CSS = """
 .state { border-radius: 5px; color: #fff; padding: 2px 9px; font-size: 12.5px; font-weight: 600; }
 .state b { font-size: 15px; margin-right: 5px; }
 .state.none { opacity: 0.35; }
-.wall.row { gap: 0.4vh 3vw; font-size: 2vh; padding: 0.8vh 0; }
-.wall .item { font-size: 2vh; } .wall .item b { font-size: 4.2vh; margin-right: 0.6vw; }
-.wall .state { font-size: 2.4vh; padding: 0.4vh 1vw; border-radius: 0.8vh; } .wall .state b { font-size: 3.4vh; }
+.wall.row { gap: 0.4vh 1.5vw; padding: 0.8vh 0; flex-wrap: nowrap; }
+.wall .item { font-size: 1.05vw; } .wall .item b { font-size: 1.9vw; margin-right: 0.4vw; }
+.wall .state { font-size: 1.2vw; padding: 0.2vw 0.8vw; border-radius: 0.4vw; } .wall .state b { font-size: 1.9vw; }
 """
 KEY_CSS = """
 .key { display: flex; gap: 4px 12px; flex-wrap: wrap; font-size: 12px; color: var(--panel-on-surface-color); opacity: 0.85;
@@ -49,6 +48,14 @@ SIGNS = {"x": "✕", "triangle": "▲", "inverted_triangle": "▼", "diamond": "
 def pane(figure: object, **styles: str) -> pn.pane.Bokeh:
     """Return a figure as a pane that fills its place."""
     return pn.pane.Bokeh(figure, sizing_mode="stretch_both", margin=0, styles=styles)
+
+
+def text(**styles: str) -> pn.pane.Str:
+    """Return a pane for words from anywhere; what it holds is shown as text only."""
+    return pn.pane.Str(
+        "", margin=(6, 8), sizing_mode="stretch_width", styles={"overflow-wrap": "anywhere", **styles},
+        stylesheets=["pre { font: 400 13px/1.4 Roboto, sans-serif !important; white-space: pre-wrap !important; margin: 0; overflow: hidden; }"],
+    )  # fmt: skip
 
 
 def key() -> pn.pane.HTML:
@@ -125,7 +132,7 @@ class MapPanel:
         two_sided = look.value in TWO_SIDED
         log = look.scale == "log" and look.value != "significance"
         low, high = colour_limits(coloured, log=log, robust=look.limits == "robust", two_sided=two_sided)
-        self.map.colour(Colouring(VIEWS[look.value], log, low, high, two_sided))
+        self.map.colour(Colouring(UNITS[look.value], log, low, high, two_sided))
         drawn = np.clip(coloured, low, high) if two_sided else coloured
         ratio = np.full(len(hits), np.nan) if results.ratio is None else results.ratio[at]
         self.map.fill({
@@ -180,6 +187,7 @@ class Beside:
         if "drift_time" in data:
             plane = occupancy.DetectorTable.default().by_id.get(detector_id)
             self.drift.show("hits", data["time"].values, results.of_plane("drift_time", detector_id))
+            self.drift.fit()
             window = (plane.t_min, plane.t_max) if plane else (None, None)
             self.drift.window(*window)
             around = f", shifters' window {window[0]:g} to {window[1]:g} ns" if plane else ""
@@ -191,6 +199,7 @@ class Beside:
         labels = [str(label) for label in data["slice"].values]
         x = np.arange(len(labels))
         self.trend.show("rate", x, results.of_plane("trend", detector_id) / events, labels)
+        self.trend.fit()
         self.trend.name_ticks(dict(zip(x.astype(float).tolist(), labels, strict=True)))
         self.trend.figure.title.text = f"{name} along the run{words}"
 
@@ -215,7 +224,7 @@ class Beside:
         elements = mine["element_id"].to_numpy()
         profile.show("found", elements, hits[elements - 1], [f"{a}: {b}" for a, b in zip(mine["finding"], mine["reason"], strict=True)])
         profile.scale(look.scale == "log")
-        profile.bounds(0.5, count + 0.5)
+        profile.fit()
         chosen = look.element if look.detector == detector_id and 0 < look.element <= count else None
         profile.cursor(chosen)
         what = f" element {chosen}: {int(hits[chosen - 1]):,} hits" if chosen else f": {int(hits.sum()):,} hits in {count} elements"

@@ -66,10 +66,10 @@ class Findings(Panel):
 
     def __init__(self, select: Callable[[int, int], None]) -> None:
         columns = {
-            "detector": "Plane", "element_id": "Element", "finding": "Finding", "severity": "Severity", "hits": "Hits",
-            "expected": "Expected", "significance": "Sigma", "reason": "Why",
+            "detector": "Plane", "element_id": "Element", "finding": "Finding", "severity": "Severity", "significance": "Sigma",
+            "reason": "Why",
         }  # fmt: skip
-        widths = {"detector": 80, "element_id": 84, "finding": 110, "severity": 92, "hits": 84, "expected": 96, "significance": 80}
+        widths = {"detector": 84, "element_id": 88, "finding": 116, "severity": 96, "significance": 84}
         self.table = Table(columns, widths=widths, on_click=self._clicked)
         self.view = pn.Column(self.table.widget, sizing_mode="stretch_both", margin=0)
         self._select = select
@@ -86,7 +86,7 @@ class Findings(Panel):
         order = rows["severity"].map({"ERROR": 0, "WARN": 1})
         self._rows = rows.assign(order=order).sort_values(["order", "detector_id", "element_id"], kind="stable").reset_index(drop=True)
         shown = self._rows.assign(element_id=self._rows["element_id"].map(lambda number: str(number) if number else "all"))
-        self.table.show(shown.round({"expected": 1, "significance": 1}))
+        self.table.show(shown.round({"significance": 1}))
 
 
 class Events(Panel):
@@ -94,7 +94,7 @@ class Events(Panel):
 
     def __init__(self, want: Callable[..., None]) -> None:
         self.histogram = Histogram("Hits in the event", "Events")
-        self._switch = pmui.Switch(label="Logarithmic axes", value=True, size="small", margin=(0, 8))
+        self._switch = pmui.Checkbox(label="Logarithmic axes", value=True, size="small", margin=(2, 8))
         self._switch.param.watch(lambda event: want(loglog=bool(event.new)), "value")
         self.view = pn.Column(self._switch, pane(self.histogram.figure), sizing_mode="stretch_both", margin=0)
 
@@ -124,7 +124,7 @@ class Spills(Panel):
 
     def __init__(self, select: Callable[[int, int], None]) -> None:
         self.heat = Heat("Spill or file", "Plane", "")
-        self._relative = pmui.Switch(label="Relative to the plane's mean", value=True, size="small", margin=(0, 8))
+        self._relative = pmui.Checkbox(label="Relative to the plane's mean", value=True, size="small", margin=(2, 8))
         self._relative.param.watch(lambda _: self._draw(), "value")
         self.view = pn.Column(self._relative, pane(self.heat.figure), sizing_mode="stretch_both", margin=0)
         self._select = select

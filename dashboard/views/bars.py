@@ -42,7 +42,8 @@ class Bars:
         heights = np.asarray(counts, dtype=float)
         self.source.data = {"x": np.arange(len(names)), "top": heights, "name": list(names)}
         plot = self.figure
-        plot.x_range.update(start=-0.6, end=len(names) - 0.4, reset_start=-0.6, reset_end=len(names) - 0.4)
+        end = max(len(names), 1) - 0.4
+        plot.x_range.update(start=-0.6, end=end, reset_start=-0.6, reset_end=end)
         top = 1.06 * max(float(heights.max(initial=0)), 1.0)
         plot.y_range.update(end=top, reset_end=top)
         plot.xaxis[0].ticker = FixedTicker(ticks=list(range(len(names))))

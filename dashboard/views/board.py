@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
 
-from dashboard.views.style import ACCENT, MARKS, STATES, blank
+from dashboard.views.style import ACCENT, MARKS, STATES, blank, grow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,11 @@ class Board:
         tiles = plot.rect(
             "x", "y", 0.95, 0.86, source=self.source, fill_color="colour", line_color=ACCENT, line_width="line", border_radius=4
         )
-        plot.text(
+        text = plot.text(
             "x", "y", text="text", source=self.source, text_align="center", text_baseline="middle", text_color="white",
-            text_font_size="0.95em", text_font_style="bold",
+            text_font_size="12px", text_font_style="bold",
         )  # fmt: skip
+        grow(plot.title, wall=wall, glyph=text.glyph)
         if not wall:
             tips = [("Plane", "@detector (id @detector_id)"), ("State", "@state"), ("Why", "@reason")]
             plot.add_tools(HoverTool(renderers=[tiles], tooltips=tips))

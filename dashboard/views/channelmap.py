@@ -21,7 +21,7 @@ from bokeh.models import (
 )
 from bokeh.palettes import interp_palette
 
-from dashboard.views.style import ACCENT, DIGITS, MUTED, STATES, ZERO, blank
+from dashboard.views.style import ACCENT, DIGITS, MUTED, STATES, ZERO, blank, grow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,6 +118,7 @@ class ChannelMap:
         self._heading = LinearAxis(ticker=FixedTicker(ticks=[]), major_tick_line_color=None, axis_line_color=None)
         self._heading.major_label_policy = NoOverlap(min_distance=2)
         plot.add_layout(self._heading, "above")
+        grow(self._heading, self._bar, wall=wall)
         if not wall:
             plot.add_tools(_cell_hover(cells), _plane_hover(band))
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import BoxAnnotation, ColumnDataSource, DataRange1d, FixedTicker, HoverTool, Legend, LegendItem, Span
+from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, HoverTool, Legend, LegendItem, NoOverlap, Range1d, Span
 
-from dashboard.views.style import ACCENT, DIGITS, MUTED, blank, set_scale
+from dashboard.views.style import ACCENT, DIGITS, MUTED, blank, grow, set_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,20 +52,17 @@ class Curve:
         Axis labels, with units.
     series
         What can be drawn; later ones lie on top.
-    zero
-        Start the y axis at zero (linear scale).
     wall
         For a wall display.
     """
 
-    def __init__(self, x_label: str, y_label: str, series: Sequence[Series], *, zero: bool = True, wall: bool = False) -> None:
+    def __init__(self, x_label: str, y_label: str, series: Sequence[Series], *, wall: bool = False) -> None:
         self.figure = plot = blank(x_label, y_label, wall=wall)
         plot.yaxis.formatter = DIGITS
+        plot.xaxis.major_label_policy = NoOverlap(min_distance=6)
         plot.min_border_left = 68  # curves below each other stay aligned
-        plot.x_range = DataRange1d(range_padding=0.01)
-        plot.y_range = DataRange1d(range_padding=0.06, start=0 if zero else None)
+        plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         self.log = False
-        self._zero = zero
         self._shown: dict[str, tuple[ArrayLike, ArrayLike, Sequence[str] | None]] = {}
         self.sources = {each.name: ColumnDataSource({key: [] for key in ("x", "y", "base", "width", "value", "name")}) for each in series}
         items, renderers = [], []
@@ -91,8 +88,9 @@ class Curve:
             renderers.append(found[-1])
         self._items = dict(zip(self.sources, items, strict=True))
         if len(items) > 1:
-            self._legend = Legend(items=[], orientation="horizontal", location="right", padding=0, margin=0, spacing=8, click_policy="hide", styles={"font-size": "0.85em"})
+            self._legend = Legend(items=[], orientation="horizontal", location="right", padding=0, margin=0, spacing=8, click_policy="hide")
             plot.add_layout(self._legend, "above")
+            grow(self._legend, wall=wall)
         tips = [("", "@name"), (x_label, "@x{0,0.[00]}"), (y_label, "@value{0,0.[0000]}")]
         if not wall:
             plot.add_tools(HoverTool(renderers=renderers, tooltips=tips, mode="mouse"))
@@ -127,9 +125,25 @@ class Curve:
             return
         self.log = log
         set_scale(self.figure, "y", log)
-        self.figure.y_range.start = FLOOR if log else (0 if self._zero else None)
         for name, (x, y, names) in list(self._shown.items()):
             self.show(name, x, y, names)
+        self.fit()
+
+    def fit(self) -> None:
+        """Make both axes hold all that is drawn; y from zero, or on a logarithmic axis from below the lowest count."""
+        xs = np.concatenate([np.asarray(source.data["x"], dtype=float) for source in self.sources.values()])
+        ys = np.concatenate([np.asarray(source.data["value"], dtype=float) for source in self.sources.values()])
+        ys = ys[np.isfinite(ys)]
+        if not xs.size or not ys.size:
+            return
+        half = (xs.max() - xs.min()) * 0.01 + 0.5
+        top, low = float(ys.max()), 0.0
+        if self.log:
+            counted = ys[ys > 0]
+            low = max(float(counted.min()) / 2, FLOOR) if counted.size and ys.min() > 0 else FLOOR
+            top = max(top, 10 * low) ** 1.04
+        _hold(self.figure.x_range, float(xs.min() - half), float(xs.max() + half))
+        _hold(self.figure.y_range, low, top * 1.06 if top > 0 else 1.0)
 
     def cursor(self, x: float | None) -> None:
         """Draw a vertical line at x, or none."""
@@ -139,10 +153,6 @@ class Curve:
         """Shade low..high, or nothing."""
         self._window.update(left=low, right=high, visible=low is not None)
 
-    def bounds(self, low: float, high: float) -> None:
-        """Fix the x range."""
-        self.figure.x_range.update(start=low, end=high)
-
     def name_ticks(self, names: Mapping[float, str]) -> None:
         """Write names instead of numbers under the x axis (all of them while they are few)."""
         step = max(1, len(names) // 12)
@@ -150,3 +160,8 @@ class Curve:
         axis = self.figure.xaxis[0]
         axis.ticker = FixedTicker(ticks=list(kept))
         axis.major_label_overrides = {float(x): name[:24] for x, name in kept.items()}
+
+
+def _hold(span: Range1d, start: float, end: float) -> None:
+    if (span.reset_start, span.reset_end) != (start, end):  # else leave the zoom of the viewer alone
+        span.update(start=start, end=end, reset_start=start, reset_end=end)

@@ -8,7 +8,7 @@ import numpy as np
 from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, FixedTicker, HoverTool, LinearAxis, LinearColorMapper, NoOverlap, Range1d
 
 from dashboard.views.channelmap import SEQUENTIAL
-from dashboard.views.style import ACCENT, DIGITS, MUTED, ZERO, blank
+from dashboard.views.style import ACCENT, DIGITS, MUTED, ZERO, blank, grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class EventMap:
         plot.add_layout(self._bar, "right")
         self._heading = LinearAxis(ticker=FixedTicker(ticks=[]), major_tick_line_color=None, axis_line_color=None)
         plot.add_layout(self._heading, "above")
+        grow(self._heading, self._bar, wall=wall)
         plot.xaxis.major_label_orientation = np.pi / 2
         self._heading.update(major_label_orientation=0, major_label_policy=NoOverlap(min_distance=2))
         if not wall:

@@ -16,11 +16,12 @@ from bokeh.models import (
     LinearColorMapper,
     LogColorMapper,
     LogTicker,
+    NoOverlap,
     Range1d,
 )
 
 from dashboard.views.channelmap import DIVERGING, SEQUENTIAL
-from dashboard.views.style import ACCENT, DIGITS, ZERO, blank
+from dashboard.views.style import ACCENT, DIGITS, ZERO, blank, grow
 
 if TYPE_CHECKING:
     from bokeh.models import Axis
@@ -66,17 +67,19 @@ class Heat:
         self.figure = plot = blank(x_label, y_label, wall=wall)
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.xgrid.grid_line_color = plot.ygrid.grid_line_color = None
+        plot.axis.major_label_policy = NoOverlap(min_distance=3)
         self._mapper = (LogColorMapper if log else LinearColorMapper)(palette=SEQUENTIAL, nan_color=ZERO, low=1, high=10)
         self.source = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
         image = plot.image("image", "x", "y", "dw", "dh", source=self.source, color_mapper=self._mapper)
         self._frame = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []})
         edges = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
-        plot.quad(**edges, source=self._frame, fill_color=None, line_color=ACCENT, line_width=2)
+        plot.quad(**edges, source=self._frame, fill_color=None, line_color=ACCENT, line_width=1.5)
         self._bar = ColorBar(
             color_mapper=self._mapper, ticker=LogTicker(mantissas=[1, 2, 5]) if log else BasicTicker(), formatter=DIGITS,
             width=10, padding=4, label_standoff=6, title=value_label,
         )  # fmt: skip
         plot.add_layout(self._bar, "right")
+        grow(self._bar, wall=wall)
         self._look_up = {key: CustomJSHover(code=LOOK_UP, args={"names": [], "digits": 1}) for key in ("$x", "$y")}
         tips = [(x_label, "$x{custom}"), (y_label, "$y{custom}"), (value_label, "@image{0,0.[0000]}")]
         if not wall:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import ColumnDataSource, DataRange1d, FixedTicker, HoverTool, Span
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Span
 
 from dashboard.views.style import ACCENT, DIGITS, EXPECTED, MUTED, blank, set_scale
 
@@ -29,8 +29,7 @@ class Histogram:
     def __init__(self, x_label: str, y_label: str, *, wall: bool = False) -> None:
         self.figure = plot = blank(x_label, y_label, wall=wall)
         self.source = ColumnDataSource({"left": [], "right": [], "top": [], "bottom": [], "count": [], "range": [], "colour": []})
-        plot.y_range = DataRange1d(start=0, range_padding=0.06)
-        plot.x_range = DataRange1d(range_padding=0.01)
+        plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.yaxis.formatter = DIGITS
         bars = plot.quad(
             left="left", right="right", top="top", bottom="bottom", source=self.source, fill_color="colour", fill_alpha=0.55,
@@ -54,7 +53,6 @@ class Histogram:
             set_scale(plot, "x", log_x)
         if log_y != self.log_y:
             set_scale(plot, "y", log_y)
-            plot.y_range.start = FLOOR if log_y else 0
         self.log_x, self.log_y = log_x, log_y
         first = float(edges[0]) if len(edges) else 1.0
         width = first * 0.5 if log_x else max(float(edges[-1]) * 0.012 if len(edges) else 1.0, 0.5)
@@ -68,6 +66,12 @@ class Histogram:
             "bottom": np.full(len(every), FLOOR if log_y else 0.0), "count": every, "range": ranges,
             "colour": [MUTED] + [ACCENT] * len(counts),
         }  # fmt: skip
+        most = max(float(every.max(initial=0)), 1.0)
+        pad = 1.0 if log_x else width
+        sides = (zero_edges[0] * 0.9, float(right[-1]) * 1.05) if log_x else (zero_edges[0] - pad, float(right[-1]) + pad)
+        for span, (start, end) in ((plot.x_range, sides), (plot.y_range, (FLOOR if log_y else 0.0, most * (1.6 if log_y else 1.06)))):
+            if (span.reset_start, span.reset_end) != (start, end):
+                span.update(start=start, end=end, reset_start=start, reset_end=end)
         self._mean.update(location=mean, visible=mean is not None)
         self._median.update(location=median, visible=median is not None)
         if log_x and len(edges):

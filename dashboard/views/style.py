@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from bokeh.models import BasicTicker, BasicTickFormatter, LinearScale, LogScale, LogTicker
+from typing import TYPE_CHECKING
+
+from bokeh.models import BasicTicker, BasicTickFormatter, CustomJS, LinearScale, LogScale, LogTicker
 from bokeh.plotting import figure
+
+if TYPE_CHECKING:
+    from bokeh.model import Model
 
 # The theme colours text, grids and surfaces in the browser; these are what it leaves to us. All of them keep a
 # contrast of at least 3:1 to both the white and the near-black surface, and differ in lightness for the colour blind.
@@ -16,9 +21,18 @@ IN_TIME = "#00a188"
 STATES = {"OK": "#2e9d57", "WARN": "#e39a00", "ERROR": "#d93636", "": MUTED}
 MARKS = {"OK": "", "WARN": " !", "ERROR": " ✕", "": ""}
 
-# The theme sets the sizes of axis text in em, so one rule on the host scales a whole figure.
-TEXT = ":host { font-size: clamp(11.5px, 0.3vw + 0.45vh + 4px, 22px); }"
-WALL_TEXT = ":host { font-size: clamp(15px, 0.45vw + 0.75vh + 3px, 44px); }"
+# The theme writes text sizes in em, which a canvas takes as a multiple of 13 px whatever the screen. This turns them
+# into pixels of this screen: from laptop to 4K, and larger on a wall.
+GROW = """
+const px = Math.min(high, Math.max(low, wide * innerWidth + tall * innerHeight + base))
+for (const name of ["text", "major_label_text", "axis_label_text", "label_text", "title_text"]) {
+  const size = cb_obj[name + "_font_size"]
+  if (typeof size == "string" && size.endsWith("em")) cb_obj[name + "_font_size"] = (parseFloat(size) * px).toFixed(1) + "px"
+}
+if (glyph) glyph.text_font_size = {value: (0.95 * px).toFixed(1) + "px"}
+"""
+SCREEN = {"low": 12.5, "high": 24.0, "wide": 0.003, "tall": 0.0045, "base": 4.0}
+WALL = {"low": 16.0, "high": 48.0, "wide": 0.005, "tall": 0.0085, "base": 3.0}
 
 DIGITS = BasicTickFormatter(precision=0, use_scientific=True, power_limit_high=5, power_limit_low=-4)
 
@@ -48,12 +62,30 @@ def blank(
         tools="" if wall else tools,
         toolbar_location=None if wall else "right",
         x_axis_location="above" if x_above else "below",
-        stylesheets=[WALL_TEXT if wall else TEXT],
     )
     empty.toolbar.logo = None
     empty.toolbar.autohide = True
-    empty.title.text_font_size = "1.05em"
+    grow(empty.title, *empty.axis, wall=wall)
     return empty
+
+
+def grow(*models: Model, wall: bool, glyph: Model | None = None) -> None:
+    """Let the text of models grow with the screen.
+
+    Parameters
+    ----------
+    models
+        Titles, axes, legends, colour bars.
+    wall
+        For a wall display.
+    glyph
+        A text glyph that follows them.
+    """
+    script = CustomJS(args=(WALL if wall else SCREEN) | {"glyph": glyph}, code=GROW)
+    for model in models:
+        for name in ("text", "major_label_text", "axis_label_text", "label_text", "title_text"):
+            if f"{name}_font_size" in model.properties():
+                model.js_on_change(f"{name}_font_size", script)
 
 
 def set_scale(plot: figure, axis: str, log: bool) -> None:

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 PLAIN = {"type": "plaintext"}
 COMPACT = """
-:host .tabulator { font-size: 13px; border: 0; }
-:host .tabulator .tabulator-row, :host .tabulator .tabulator-row .tabulator-cell { min-height: 26px; height: 26px; padding: 3px 8px; }
-:host .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 8px; }
-:host .tabulator .tabulator-row { cursor: pointer; }
+:host .tabulator { font-size: 13px !important; border: 0; }
+:host .tabulator .tabulator-tableholder .tabulator-table .tabulator-row { min-height: 24px !important; height: 26px !important; cursor: pointer; }
+:host .tabulator .tabulator-tableholder .tabulator-table .tabulator-row .tabulator-cell {
+  padding: 3px 8px !important; height: 26px !important; line-height: 20px;
+}
+:host .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 4px 8px !important; }
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from detcore.core.run import EmptyInput, Threads, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import xarray as xr
 
@@ -62,6 +63,15 @@ def watch(
     if last is None:
         raise click.Abort
     return last
+
+
+@contextmanager
+def steps(words: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Give a function (done, total, name) that moves a progress bar."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[name]}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(words, total=None, name="")
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, name=name)
 
 
 def ledger(problems: Iterable[Problem]) -> int:

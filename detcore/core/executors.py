@@ -187,7 +187,7 @@ class Threads(Executor):
                     if isinstance(item, threading.Event):
                         break
                     if item is None:
-                        if worker.done or worker.problems or ready.empty():
+                        if ready.qsize() < count if worker.done or worker.problems else ready.empty():
                             ready.put(worker.hand_over())
                         cancel.wait(IDLE_SECONDS)
                         continue

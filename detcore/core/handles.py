@@ -30,6 +30,12 @@ class _Entry:
     opening: threading.Lock = field(default_factory=threading.Lock)
     handle: Any = None
     users: int = 0
+    lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
+
+    def close(self) -> None:
+        if self.handle is not None:
+            with self.lock:
+                self.handle.close()
 
 
 _pool: OrderedDict[tuple[Any, ...], _Entry] = OrderedDict()
@@ -69,11 +75,11 @@ def lease(
     facts = os.stat(path)  # noqa: PTH116 - called for every chunk
     key = (opener, path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
     with _guard:
-        entry = _pool.setdefault(key, _Entry())
+        entry = _pool.setdefault(key, _Entry(lock=lock or nullcontext()))
         entry.users += 1
         _pool.move_to_end(key)
     try:
-        with lock or nullcontext():
+        with entry.lock:
             with entry.opening:
                 if entry.handle is None:
                     entry.handle = opener(path)
@@ -87,8 +93,7 @@ def lease(
             for name, _ in gone:
                 del _pool[name]
         for _, one in gone:
-            if one.handle is not None:
-                one.handle.close()
+            one.close()
 
 
 def close_all() -> None:
@@ -98,5 +103,4 @@ def close_all() -> None:
         for name, _ in gone:
             del _pool[name]
     for _, one in gone:
-        if one.handle is not None:
-            one.handle.close()
+        one.close()

@@ -193,6 +193,8 @@ def _settings(field: FieldInfo) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, tuple):

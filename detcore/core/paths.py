@@ -41,7 +41,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}{target.suffix}")
+    aside = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}")
     try:
         yield aside
         aside.replace(target)
@@ -89,7 +89,10 @@ class Roots:
             msg = "a path holds a null byte; choose a file from the list"
             raise PermissionError(msg)
         for root in self.paths:
-            place = (root / text).resolve()
+            try:
+                place = (root / text).resolve()
+            except (OSError, RuntimeError):  # links that lead to each other
+                continue
             if place.is_relative_to(root):
                 return place
         names = ", ".join(map(str, self.paths)) or "none configured"

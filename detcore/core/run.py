@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
 import itertools
 import json
@@ -19,7 +20,7 @@ from detcore.core.reduction import Reduction
 from detcore.core.source import ChunkRef, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from detcore.core.reduction import State
     from detcore.core.source import Source
@@ -41,7 +42,10 @@ class EmptyInput(ValueError):
 
     def __init__(self, key: str, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        super().__init__(f"{key}: nothing to read. " + ("; ".join(map(str, problems[:20])) or "No file was found."))
+        super().__init__(
+            f"{key}: nothing to read. "
+            + ("; ".join(map(str, problems[:20])) or "There is no file, or none with any data.")
+        )
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ def stream(
     start: Checkpoint | None = None,
     checkpoints: bool = False,
     target_bytes: int | None = None,
-) -> Iterator[Snapshot]:
+) -> Generator[Snapshot]:
     """Reduce a source and yield snapshots while it is read.
 
     Parameters
@@ -215,7 +219,7 @@ def stream(
             reduction.merge(total, partial.state)
         progress.count(partial.done)
         progress.note(partial.problems)
-        waiting = partial.state is None and not partial.problems
+        waiting = partial.state is None and not partial.problems and progress.size is None  # the end is not waiting
         if time.monotonic() - shown >= pace or (waiting and not idle):
             began = time.monotonic()
             yield progress.snapshot(
@@ -236,23 +240,29 @@ class _Progress:
     def __init__(self, source: Source, start: Checkpoint | None) -> None:
         self.size = source.size()
         self.provenance = Provenance.begin(source)
-        self.before = {(ref.source, ref.part, ref.start, ref.stop): ref for ref in (start.done if start else ())}
+        self.before: dict[tuple[str, str], list[ChunkRef]] = {}
         self.done: list[ChunkRef] = []
-        self.count(list(self.before.values()))
+        for ref in sorted(start.done if start else (), key=lambda ref: ref.start):
+            self.before.setdefault((ref.source, ref.part), []).append(ref)
+            self.count([ref])
         self.ledger: dict[tuple[str, str], Problem] = {}
         self.version = 0
         self.note(start.problems if start else ())
 
     def fresh(self, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:
-            earlier = (
-                self.before.get((item.source, item.part, item.start, item.stop)) if isinstance(item, ChunkRef) else None
-            )
-            if earlier is None:
+            earlier = self.before.get((item.source, item.part), []) if isinstance(item, ChunkRef) else []
+            if not isinstance(item, ChunkRef) or not earlier:
                 yield item
-            elif earlier != item:
-                msg = f"{earlier.part}: has changed since the checkpoint; start afresh"
+                continue
+            # the last one that begins before this one ends: they are the same, or apart
+            place = bisect.bisect_left(earlier, item.stop, key=lambda ref: ref.start) - 1
+            near = earlier[max(place, 0)]
+            if item.fingerprint != near.fingerprint or (item != near and place >= 0 and near.stop > item.start):
+                msg = f"{item.part}: has changed, or is cut differently, since the checkpoint; start afresh"
                 raise ValueError(msg)
+            if item != near:
+                yield item
 
     def count(self, refs: list[ChunkRef]) -> None:
         self.done += refs

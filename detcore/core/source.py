@@ -200,19 +200,20 @@ def _bytes(path: str) -> float:
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """Return a sorting key by which run 9 comes before run 10."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text))
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text))
 
 
 def walk(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     """Return the files below a folder whose names end in one of `suffixes`, in natural order.
 
-    Unreadable folders raise; hidden entries and links to folders are passed over.
+    A folder that cannot be listed is in the result itself, so that whoever reads it gets the reason. Hidden entries
+    and links to folders are passed over.
     """
+    found: list[str] = []
 
     def refuse(error: OSError) -> None:
-        raise error
+        found.append(str(error.filename or folder))
 
-    found = []
     for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [os.path.join(where, name) for name in names if name.endswith(suffixes) and not name.startswith(".")]  # noqa: PTH118 - ten times faster than Path for large trees
@@ -332,14 +333,24 @@ def open_source(
             msg = f"no instrument {instrument!r}; installed: {', '.join(known) or 'none'}"
             raise UnknownFormat(msg)
         return known[instrument].open(paths, **options)
-    answers = {name: one.probe(paths[0]) for name, one in known.items()}
-    for degree in ("exact", "generic"):
-        fitting = [name for name, answer in answers.items() if answer.degree == degree]
-        if len(fitting) == 1:
-            return known[fitting[0]].open(paths, **options)
-        if fitting:
-            msg = f"{paths[0]}: fits {' and '.join(fitting)}; say which with instrument={fitting[0]!r}"
-            raise AmbiguousFormat(msg)
-    tried = "; ".join([f"{name}: {answer.reason}" for name, answer in answers.items()] + [str(one) for one in broken])
+    reasons: dict[str, str] = {}
+    for one in paths:  # the first that is recognised decides: one broken file among many is a line of the ledger
+        answers = {name: _probe(each, one) for name, each in known.items()}
+        for degree in ("exact", "generic"):
+            fitting = [name for name, answer in answers.items() if answer.degree == degree]
+            if len(fitting) == 1:
+                return known[fitting[0]].open(paths, **options)
+            if fitting:
+                msg = f"{one}: fits {' and '.join(fitting)}; say which with instrument={fitting[0]!r}"
+                raise AmbiguousFormat(msg)
+        reasons = reasons or {name: answer.reason for name, answer in answers.items()}
+    tried = "; ".join([f"{name}: {reason}" for name, reason in reasons.items()] + [str(one) for one in broken])
     msg = f"{paths[0]}: no instrument recognises it. Tried {tried or 'none: no instrument is installed'}"
     raise UnknownFormat(msg)
+
+
+def _probe(instrument: Instrument, path: str) -> Match:
+    try:
+        return instrument.probe(path)
+    except Exception as error:  # noqa: BLE001 - a broken plug-in is reported, not fatal
+        return Match("no", f"its probe failed with {type(error).__name__}: {error}")

@@ -110,7 +110,8 @@ def reduce(
     """
     source = open_files(paths, detectors)
     parameters = Filters.checked(filters)
-    return run(source, lambda schema: reduction(parameters, schema), executor=executor)
+    data = run(source, lambda schema: reduction(parameters, schema), executor=executor)
+    return data.assign_attrs(cut=parameters.words())
 
 
 def drift_map(

@@ -125,6 +125,10 @@ class Column:
         ValueError
             A basket is damaged.
         """
+        end = int(self.edges[-1]) if len(self.edges) else 0
+        if stop > end:
+            msg = f"branches of unequal length: {self.name} ends at entry {end}, expected {stop}"
+            raise ValueError(msg)
         first = int(np.searchsorted(self.edges, start, "right")) - 1
         last = int(np.searchsorted(self.edges, stop, "left"))
         values: list[NDArray[Any]] = []

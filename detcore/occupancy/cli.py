@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from detcore.core.console import FAILED, console, explained, ledger, watch
+from detcore.core.console import FAILED, console, explained, ledger, steps, watch
 from detcore.core.parameters import options
 from detcore.core.paths import atomic
 from detcore.core.reduction import Together
@@ -86,30 +89,27 @@ def run(
     PATHS are files or folders, the same as --directory.
     """
     where = [*paths, *([directory] if directory else [])] or ["."]
-    snapshot = _reduced(where, detectors, max_files, parameters, threads, by=by)
-    data, table = snapshot.labelled(), DetectorTable.read(detectors)
-    problems = list(snapshot.problems)
-    limits = Thresholds.read(thresholds)
+    table, limits = DetectorTable.read(detectors), Thresholds.read(thresholds)
     compared = _reference(reference, table) if reference else None
-    folder = Path(output)
-    written, failed = products.write_all(
-        data.drop_dims(["file_channel", "file_of_hits"]), folder, per_file=_per_file(data), table=table
-    )
-    problems += failed
-    found = analysis.check(data, compared, limits)
-    for name, text in (
-        ("checks.csv", products.csv_text(found)),
-        ("planes.csv", products.csv_text(analysis.planes(data, compared, limits))),
-        ("settings.yaml", parameters.to_yaml()),
-    ):
-        problems += _write(folder / name, text)
+    snapshot = _reduced(where, detectors, max_files, parameters, threads, by=by)
+    data, folder = snapshot.labelled().assign_attrs(cut=parameters.words()), Path(output)
+    counts = data.drop_dims(["file_channel", "file_of_hits"])
+    with steps("writing") as progress:
+        written, failed = products.write_all(counts, folder, per_file=_per_file(data), table=table, progress=progress)
+    states = analysis.planes(data, compared, limits)
+    tables = {
+        "checks.csv": products.csv_text(analysis.check(data, compared, limits)),
+        "planes.csv": products.csv_text(states),
+        "settings.yaml": parameters.to_yaml(),
+    }
+    failed += [problem for name, text in tables.items() for problem in _write(folder / name, text)]
     click.echo(
         f"{int(data.n_events):,} events, {int(data.hits.sum()):,} hits in {int((data.hits > 0).sum()):,} channels"
     )
     _dropped(data)
-    click.echo(f"{len(written) + 3} files in {folder}")
-    _states(analysis.planes(data, compared, limits))
-    _finish(snapshot, problems)
+    click.echo(f"{len(written) + len(tables)} files in {folder}")
+    _states(states)
+    _finish(snapshot, [*snapshot.problems, *failed])
 
 
 @occupancy.command()
@@ -240,22 +240,24 @@ def _reduced(
             msg = f"{folder}: no .root file in this folder or below it; name another with --directory"
             raise click.ClickException(msg)
     source = open_files(where, detectors, max_files)
-    steps = filters.steps(source.table)
+    cuts = filters.steps(source.table)
 
     def wanted(schema: xr.Dataset) -> Together:
-        return Together(reductions=(*reduction(filters, schema, by=by).reductions, HitsByFile().after(*steps)))
+        return Together(reductions=(*reduction(filters, schema, by=by).reductions, HitsByFile().after(*cuts)))
 
     return watch(source, wanted, threads=threads, words=f"{len(source.files())} files")
 
 
 def _per_file(data: xr.Dataset) -> dict[str, tuple[Any, Any, Any]]:
-    rows = {}
-    for number, file in enumerate(data["file_hits_file"].values):
-        mine = data["file_hits_index"].values == number
-        rows[str(file)] = tuple(
-            data[name].values[mine] for name in ("file_hits_detector", "file_hits_element", "file_hits")
-        )
-    return rows
+    """Return the counts of each file by its name; by its path below the common folder if names repeat."""
+    files = [Path(str(file)) for file in data["file_hits_file"].values]
+    names = [file.name for file in files]
+    if len(set(names)) < len(names):
+        folder = os.path.commonpath([file.parent for file in files])
+        names = [file.relative_to(folder).as_posix() for file in files]
+    columns = [data[name].values for name in ("file_hits_detector", "file_hits_element", "file_hits")]
+    index = data["file_hits_index"].values
+    return {name: tuple(column[index == number] for column in columns) for number, name in enumerate(names)}
 
 
 def _reference(path: str, table: DetectorTable) -> xr.Dataset:
@@ -323,18 +325,8 @@ def _print(frame: pd.DataFrame, title: str, columns: tuple[str, ...]) -> None:
             name.replace("_", " "), justify="right" if pd.api.types.is_numeric_dtype(frame[name]) else "left"
         )
     for row in frame[list(columns)].itertuples(index=False):
-        shown.add_row(*(f"{value:.4g}" if isinstance(value, float) else _escaped(value) for value in row))
-    console.file, before = sys.stdout, console.file
-    try:
-        console.print(shown)
-    finally:
-        console.file = before
-
-
-def _escaped(value: Any) -> str:
-    from rich.markup import escape  # noqa: PLC0415
-
-    return escape(str(value))
+        shown.add_row(*(f"{value:.4g}" if isinstance(value, float) else escape(str(value)) for value in row))
+    Console(highlight=False).print(shown)
 
 
 def _finish(snapshot: Snapshot | None, problems: list[Problem], code: int = 0) -> None:

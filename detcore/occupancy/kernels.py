@@ -106,9 +106,9 @@ def count(channel, counts, hits, fired):  # type: ignore[no-untyped-def]
             before = table[place + 1]
             table[place + 1] = stamp | ((before & lower) + ((before & ~lower) != stamp))
             hit += 1
-    for place in range(CHANNELS):
-        hits[place] += table[2 * place]
-        fired[place] += table[2 * place + 1] & lower
+    for one in range(CHANNELS):
+        hits[one] += table[2 * one]
+        fired[one] += table[2 * one + 1] & lower
 
 
 @njit(cache=True, nogil=True)

@@ -74,6 +74,7 @@ class Hits(Reduction):
     def finalize(self, state: _Channels) -> xr.Dataset:
         labels = _labels(state.table, state.hits)
         n_events, n_empty, padding = state.totals.tolist()
+        elsewhere = state.dropped[0] + state.dropped[labels["detector_id"][-1] + 1 :].sum()  # detectors without a row
         data = {
             "hits": _map(state.hits, labels, "hits"),
             "events_hit": _map(state.fired, labels, "events in which the channel fired"),
@@ -82,7 +83,7 @@ class Hits(Reduction):
                 state.dropped[labels["detector_id"]],
                 {"long_name": "hits of impossible elements"},
             ),
-            "dropped_unknown": ((), int(state.dropped[0]), {"long_name": "hits of impossible detectors"}),
+            "dropped_unknown": ((), int(elsewhere), {"long_name": "hits of impossible detectors"}),
             "padding": ((), padding, {"long_name": "fill values of unused slots"}),
             "n_events": ((), n_events),
             "n_empty_events": ((), n_empty),
@@ -189,6 +190,8 @@ class TriggerBits(Reduction):
 
     @override
     def update(self, state: Counts, chunk: xr.Dataset) -> None:
+        if "trigger_bits" not in chunk:  # one of several files may lack them
+            return
         bits = chunk["trigger_bits"].values
         state += [int((bits >> bit & 1).sum()) for bit in range(len(TRIGGERS))]
 

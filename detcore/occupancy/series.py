@@ -110,7 +110,8 @@ class HitsPerEvent(Reduction):
 
     @override
     def finalize(self, state: list[tuple[str, int, Any]]) -> xr.Dataset:
-        pieces = sorted(state, key=lambda piece: (natural(piece[0]), piece[1]))
+        pieces = list(state)
+        self._cut(pieces)
         files = list(dict.fromkeys(piece[0] for piece in pieces))
         entry = np.concatenate([np.zeros(0, np.int64), *(piece[2][0] for piece in pieces)])
         rows = np.concatenate([np.zeros((3, 0), np.int32), *(piece[2][1] for piece in pieces)], axis=1)
@@ -146,10 +147,11 @@ class Trend(Reduction):
         return {"table": schema.attrs["detectors"], "slices": {}}
 
     def _keys(self, chunk: xr.Dataset) -> tuple[list[Any], NDArray[np.int64]]:
-        if self.by == "spill" and "spill_id" in chunk and (chunk["spill_id"].values >= 0).all():
-            numbers, part = np.unique(chunk["spill_id"].values, return_inverse=True)
-            return [("", int(number), str(number)) for number in numbers], part
         file = chunk.attrs["file"]
+        if self.by == "spill" and "spill_id" in chunk:
+            numbers, part = np.unique(np.maximum(chunk["spill_id"].values, -1), return_inverse=True)
+            absent = (file, 0, Path(file).name)
+            return [("", int(number), str(number)) if number >= 0 else absent for number in numbers], part
         if self.by == "events":
             numbers, part = np.unique(chunk["entry"].values // self.events, return_inverse=True)
             name = Path(file).name

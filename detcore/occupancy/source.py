@@ -127,6 +127,9 @@ class SpillFiles(FileSource):
     @override
     def read(self, ref: ChunkRef, columns: frozenset[str]) -> xr.Dataset:
         with lease(_open, ref.part) as file:
+            if ref.fingerprint and ref.fingerprint.partition(":")[0] != file.fingerprint.partition(":")[0]:
+                msg = "was replaced by another file while it was read; read it again"
+                raise ValueError(msg)
             entries = ref.stop - ref.start
             per_event = {
                 name: _scalar(file, name, ref.start, ref.stop)
@@ -173,9 +176,8 @@ class SpillFiles(FileSource):
             "channel": (HIT, channel[:n_kept]),
             "entry": (EVENT, np.arange(start, start + len(counts), dtype=np.int64)),
         }
-        for name in columns & set(_EVENTS):
-            values = per_event.get(name)
-            data[name] = (EVENT, np.full(len(counts), -1, np.int32) if values is None else values)
+        # a file may lack some: left out, so that a filter by it fails instead of letting everything pass
+        data |= {name: (EVENT, values) for name, values in per_event.items()}
         for name in columns & set(_DTYPES):
             values = per_hit.get(name)
             if values is None and n and name == "flag":
@@ -200,7 +202,7 @@ def probe(path: str) -> Match:
         found = walk(path, SUFFIXES)
         if not found:
             return Match("no", "the folder has no .root file")
-        answers = [probe(one) for one in found[:3]]
+        answers = [Match("no", f"cannot list {one}") if Path(one).is_dir() else probe(one) for one in found[:3]]
         return next((answer for answer in answers if answer.degree != "no"), answers[0])
     try:
         _open(path).close()
@@ -274,9 +276,9 @@ def _columns(tree: Any) -> dict[str, Column | str]:
         raise MissingColumn(msg)
     ids = columns["detector_id"]
     for name in ("tdc_time", "drift_distance", "flag"):
-        column = columns.get(name)
+        filled = columns.get(name)
         # some derived files have these branches and never fill them
-        if isinstance(column, Column) and isinstance(ids, Column) and column.items < 0.01 * ids.items:
+        if isinstance(filled, Column) and isinstance(ids, Column) and filled.items < 0.01 * ids.items:
             del columns[name]
     if {"fpga", "nim"} <= set(columns):
         columns.setdefault("trigger_bits", "")
@@ -299,7 +301,9 @@ def _cuts(file: _SpillFile, start: int, target: int) -> list[int]:
     for edge in column.edges[1:]:
         if edge > start and ((edge - cuts[-1]) * per_entry >= target or edge == column.edges[-1]):
             cuts.append(int(edge))
-    return cuts if file.entries > start else [start]
+    if cuts[-1] < file.entries:  # of which this branch knows nothing: reading them says so
+        cuts.append(file.entries)
+    return cuts
 
 
 def _items(file: _SpillFile, name: str, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from typing_extensions import override
 
 from detcore.core.parameters import Names, Parameters, Span
-from detcore.core.schema import EVENT
+from detcore.core.schema import EVENT, require
 from detcore.core.steps import Step
 from detcore.occupancy.kernels import count_kept, spread
 from detcore.occupancy.source import DROPPED, HIT
@@ -39,6 +39,7 @@ class Flagged(Step):
 
     @override
     def apply(self, chunk: xr.Dataset) -> xr.Dataset:
+        require(chunk, ["flag"], "the filter by flags")
         return keep_hits(chunk, (chunk["flag"].values & self.bits) == self.bits)
 
 
@@ -78,6 +79,7 @@ class EventSpan(Step):
 
     @override
     def apply(self, chunk: xr.Dataset) -> xr.Dataset:
+        require(chunk, [self.column], f"the filter by {self.column}")
         numbers = chunk[self.column].values
         return keep_events(chunk, (numbers >= self.first) & (numbers <= self.last))
 
@@ -93,6 +95,7 @@ class Triggered(Step):
 
     @override
     def apply(self, chunk: xr.Dataset) -> xr.Dataset:
+        require(chunk, ["trigger_bits"], "the filter by triggers")
         return keep_events(chunk, (chunk["trigger_bits"].values & self.bits) != 0)
 
 
@@ -164,7 +167,7 @@ def detector_id(name: str, table: DetectorTable) -> int:
     """
     if name in table.by_name:
         return table.by_name[name].detector_id
-    if name.isdigit() and 1 <= int(name) <= 127:
+    if name.isdecimal() and 1 <= int(name) <= 127:
         return int(name)
     msg = f"no detector {name!r}; there are {', '.join(table.by_name)}"
     raise ValueError(msg)

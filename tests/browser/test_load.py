@@ -81,9 +81,7 @@ def test_twenty_viewers_at_two_hertz(serve: Callable[..., Server], plugin: dict[
     server = serve(env=plugin)
 
     async def watch() -> tuple[list[int], float, float]:
-        viewers = [
-            await Light(server, {"tab": "fake", "live": 1, "hz": HZ}).open() for _ in range(VIEWERS)
-        ]
+        viewers = [await Light(server, {"tab": "fake", "live": 1, "hz": HZ}).open() for _ in range(VIEWERS)]
         await asyncio.sleep(3)
         busy, late = server.metric("process_cpu_seconds_total"), late_share(server)
         before = [viewer.pictures for viewer in viewers]
@@ -97,7 +95,9 @@ def test_twenty_viewers_at_two_hertz(serve: Callable[..., Server], plugin: dict[
         return served, busy, late_share(server) - late
 
     served, busy, late = asyncio.run(watch())
-    print(f"\n{VIEWERS} viewers at {HZ} Hz for {SECONDS} s: pictures {min(served)} to {max(served)}, {100 * busy:.1f} % of a core")
+    print(
+        f"\n{VIEWERS} viewers at {HZ} Hz for {SECONDS} s: pictures {min(served)} to {max(served)}, {100 * busy:.1f} % of a core"
+    )
     assert min(served) >= 0.85 * HZ * SECONDS, f"the slowest viewer got {min(served)} pictures: {served}"
     assert busy <= 0.15
     assert late <= 0.01 * SECONDS / 0.25 + 1, f"{late} looks at the loop found it more than 0.2 s late"
@@ -140,6 +140,8 @@ def test_two_hundred_viewers_leave_nothing_behind(serve: Callable[..., Server], 
     asyncio.run(come_and_go(3 * COMERS // 4))
     last = settled()
     grown = server.metric("process_resident_memory_bytes") - memory
-    print(f"\nafter {COMERS} viewers: {last:.0f} documents ({first:.0f} after a quarter), {grown / 1e6:+.0f} MB since then")
+    print(
+        f"\nafter {COMERS} viewers: {last:.0f} documents ({first:.0f} after a quarter), {grown / 1e6:+.0f} MB since then"
+    )
     assert last <= 1, "documents of viewers that left are kept alive"
     assert grown < 60e6

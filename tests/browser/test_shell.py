@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 LAPTOP, DESK, WALL = (1366, 768), (1600, 900), (3840, 2160)
 HOSTILE = "<img src=x onerror=alert(1)>.root"  # as in fake_instrument.py
+LIGHT, DARK = "rgb(244, 246, 248)", "rgb(11, 17, 23)"  # background.default of page.THEME
 FAST = ("--unused-session-lifetime", "2000", "--check-unused-sessions", "500")
 
 
@@ -100,13 +101,13 @@ def test_two_viewers_share_one_feed(fake: Server, visit: Callable[..., Visit]) -
 
 def test_the_theme_switches_and_is_in_the_link(fake: Server, visit: Callable[..., Visit]) -> None:
     seen = visit(on=fake)
-    root = "document.documentElement.classList.contains('dark')"
-    assert seen.page.evaluate(root) is False
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert seen.page.evaluate(background) == LIGHT
     seen.page.get_by_label("Toggle theme").click()
-    until(seen, lambda: bool(seen.page.evaluate(root)))
+    until(seen, lambda: seen.page.evaluate(background) == DARK)
     until(seen, lambda: "theme=dark" in seen.page.url)
     again = visit(on=fake, theme="dark")
-    assert again.page.evaluate(root) is True
+    until(again, lambda: again.page.evaluate(background) == DARK)
 
 
 def test_a_broken_feed_is_seen_from_across_the_room(fake: Server, visit: Callable[..., Visit]) -> None:
@@ -193,7 +194,13 @@ def test_endpoints_under_every_way_to_start(
     program = sys.executable if name == "python" else shutil.which(name, path=str(Path(sys.executable).parent))
     assert program, f"{name} is not installed beside {sys.executable}"
     prefix = "/deep" if "--prefix" in args else ""
-    server = serve(env=plugin | {"DETCORE_METRICS_TOKEN": "sesame"}, command=(program, *rest), args=args, ready=False, prefix=prefix)
+    server = serve(
+        env=plugin | {"DETCORE_METRICS_TOKEN": "sesame"},
+        command=(program, *rest),
+        args=args,
+        ready=False,
+        prefix=prefix,
+    )
     try:
         server.wait("/readyz")
         proxied = {"X-Forwarded-For": "10.1.2.3"}
@@ -211,7 +218,7 @@ def test_wall_display(fake: Server, visit: Callable[..., Visit]) -> None:
     expect(page.locator(".heading")).to_have_text("Other detector")
     expect(page.locator(".clock")).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
     expect(page.locator(".age")).to_contain_text("newest data")
-    assert page.evaluate("document.documentElement.classList.contains('dark')")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == DARK
     for hidden in ("header", ".bk-header", ".dc-share", ".dc-log", ".dc-stop"):
         expect(page.locator(hidden).first).to_be_hidden()
     high = page.locator(".dc-strip").bounding_box()

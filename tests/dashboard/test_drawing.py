@@ -350,14 +350,15 @@ class Hand:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.frame: list[float] = page.wait_for_function(FRAME).json_value()
+        page.get_by_role("button", name="Clear: ").wait_for()
+        page.wait_for_function(FRAME)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        left, top, width, height = self.frame
+        left, top, width, height = self.page.evaluate(FRAME)
         return left + (x + 0.5) / COLUMNS * width, top + (y + 0.5) / ROWS * height
 
     def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.get_by_role("button", name=f"{name}: ").click()
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         self.page.mouse.move(*self.at(*start))
@@ -393,8 +394,8 @@ def count(region: Region) -> int:
     if isinstance(region, Rectangle):
         return int(((region.x0 <= x) & (x < region.x1) & (region.y0 <= y) & (y < region.y1)).sum())
     assert isinstance(region, Polygon)
-    # Outline leaves it open what a centre on the line itself does: shift by less than the two digits that corners have.
-    outline = Outline([(vx + 1e-5, vy + 1.7e-5) for vx, vy in region.vertices])
+    # Outline leaves it open what a centre on the line itself does; moved a little, the left and low sides are inside.
+    outline = Outline([(vx - 1e-5, vy - 1e-9) for vx, vy in region.vertices])
     expected = outline.contains_points(np.column_stack([x.ravel(), y.ravel()]))
     return int(expected.sum())
 

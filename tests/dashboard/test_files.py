@@ -58,7 +58,9 @@ def test_an_unreadable_or_vanished_folder_says_why(tree: Path) -> None:
 
 def browser(tree: Path, *roots: str) -> tuple[FileBrowser, list[tuple[tuple[Path, ...], bool]]]:
     chosen: list[tuple[tuple[Path, ...], bool]] = []
-    made = FileBrowser(Roots.of(tree / root for root in roots), lambda paths, live: chosen.append((paths, live)), (".root",))
+    made = FileBrowser(
+        Roots.of(tree / root for root in roots), lambda paths, live: chosen.append((paths, live)), (".root",)
+    )
     return made, chosen
 
 

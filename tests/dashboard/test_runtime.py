@@ -73,7 +73,9 @@ def test_two_servers_that_start_together_share_one_demo(tmp_path: Path) -> None:
     assert [path.name for path in files[0].parent.parent.iterdir()] == [files[0].parent.name]
 
 
-def start(monkeypatch: pytest.MonkeyPatch, settings: Settings, *found: Instrument, broken: tuple[Problem, ...] = ()) -> Runtime:
+def start(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, *found: Instrument, broken: tuple[Problem, ...] = ()
+) -> Runtime:
     monkeypatch.setattr(module, "instruments", lambda: ({one.name: one for one in found}, broken))
     made = Runtime(settings)
     made.start()
@@ -144,4 +146,3 @@ def test_only_our_commands_do_something() -> None:
     for message in ("cancel", "__init__", {"cancel": 1}, None, ["cancel"]):
         strip._handle_msg(message)
     assert done == ["cancel"]
-

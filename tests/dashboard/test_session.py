@@ -124,7 +124,9 @@ def test_a_lost_wake_does_not_freeze_the_page(
     assert not viewer.session.behind()
 
 
-def test_a_restarted_feed_is_news_though_its_versions_are_old(runtime: Runtime, tools: Any, viewer: Viewer, key: str) -> None:
+def test_a_restarted_feed_is_news_though_its_versions_are_old(
+    runtime: Runtime, tools: Any, viewer: Viewer, key: str
+) -> None:
     runtime.store.publish(key, tools.snapshot(7))
     viewer.turn()
     count = len(viewer.tab.seen)
@@ -135,7 +137,9 @@ def test_a_restarted_feed_is_news_though_its_versions_are_old(runtime: Runtime, 
     assert len(viewer.tab.seen) == count + 1
 
 
-def test_a_fault_of_the_tab_is_shown_once_and_stops_nothing(runtime: Runtime, tools: Any, viewer: Viewer, key: str) -> None:
+def test_a_fault_of_the_tab_is_shown_once_and_stops_nothing(
+    runtime: Runtime, tools: Any, viewer: Viewer, key: str
+) -> None:
     viewer.tab.broken = True
     for number in (1, 2, 3):
         runtime.store.publish(key, tools.snapshot(number))
