@@ -10,9 +10,7 @@ const ICONS = {
   check: "M4 12l5 5L20 6",
 };
 const TICK_MS = 500;
-const WALL_PROBE_MS = 10000;
-const LOST_PROBE_MS = 2000;
-const PATIENCE_MS = 20000; // how long a lost page of a living server may try to connect again by itself
+const PROBE_MS = 2000; // of a lost page; a wall display asks every fifth time even if all seems well
 
 function make(tag, classes, parent, text) {
   const made = document.createElement(tag);
@@ -106,7 +104,7 @@ export function render({ model, view }) {
 
   let received = performance.now();
   let lost = false;
-  let since = 0;
+  let probes = 0;
   let seen = 0;
 
   function toggle(which) {
@@ -124,7 +122,7 @@ export function render({ model, view }) {
     if (panel.hidden) return;
     panel.replaceChildren();
     const status = model.status;
-    const ledger = status.problems ?? [];
+    const ledger = model.problems;
     if (ledger.length) {
       make("h2", "", panel, `Could not be read (${status.count})`);
       const found = make("ul", "", panel);
@@ -191,26 +189,22 @@ export function render({ model, view }) {
   }
 
   async function probe() {
-    if (!lost && !wall) return;
+    probes += 1;
+    if (!lost && (!wall || probes % 5)) return;
     try {
       const answer = await fetch(healthz(), { cache: "no-store" });
       if (!answer.ok) return;
       const { instance } = await answer.json();
-      // Only now is it safe to reload: during an outage the browser would keep an error page for ever.
-      if (instance !== model.instance || (lost && performance.now() - since > PATIENCE_MS)) window.location.reload();
+      // Only now is it safe to reload: during an outage the browser would keep an error page for ever. The address
+      // holds the state of the view, so nothing is lost.
+      if (lost || instance !== model.instance) window.location.reload();
     } catch {
       if (wall && !lost) gone();
     }
   }
 
   function gone() {
-    if (!lost) since = performance.now();
     lost = true;
-    draw();
-  }
-
-  function back() {
-    lost = false;
     draw();
   }
 
@@ -220,13 +214,12 @@ export function render({ model, view }) {
     if (url !== `${here.pathname}${here.search}${here.hash}`) window.history.replaceState(window.history.state, "", url);
   }
 
-  const page = view.model.document;
-  page.on_event("connection_lost", gone);
-  page.on_event("client_reconnected", back);
+  view.model.document.on_event("connection_lost", gone);
   model.on("status", () => {
     received = performance.now();
     draw();
   });
+  model.on("problems", list);
   model.on("notices", () => {
     list();
     unread();
@@ -239,8 +232,7 @@ export function render({ model, view }) {
   };
   document.addEventListener("keydown", outside);
   document.addEventListener("pointerdown", outside);
-  const timers = [setInterval(tick, TICK_MS), setInterval(probe, LOST_PROBE_MS)];
-  if (wall) timers.push(setInterval(probe, WALL_PROBE_MS));
+  const timers = [setInterval(tick, TICK_MS), setInterval(probe, PROBE_MS)];
   model.on("remove", () => {
     timers.forEach(clearInterval);
     document.removeEventListener("keydown", outside);

@@ -113,24 +113,20 @@ class Drawing:
         plot.on_event(SelectionGeometry, self._box_drawn)
         for clicked in (Tap, DoubleTap, Press):  # fast, twice and slow: all are clicks to a person
             plot.on_event(clicked, self._clicked)
-        self._buttons = {
-            "rectangle": _button("Rectangle", "crop_square", "then press on the image and drag to the opposite corner"),
-            "polygon": _button("Polygon", "polyline", "then click the corners, and the first one again to close"),
-            "delete": _button("Delete", "delete", "the selected shape; click a shape to select it (Backspace)"),
-            "undo": _button("Undo", "undo", "take the last change back (Ctrl+Z)"),
-            "redo": _button("Redo", "redo", "do again what was taken back (Ctrl+Shift+Z)"),
-            "clear": _button("Clear", "delete_sweep", "delete all shapes"),
-        }
-        actions: dict[str, Callable[[], None]] = {
-            "rectangle": lambda: self.draw(None if self._mode == "rectangle" else "rectangle"),
-            "polygon": lambda: self.draw(None if self._mode == "polygon" else "polygon"),
-            "delete": self._delete_selected,
-            "undo": self.undo,
-            "redo": self.redo,
-            "clear": lambda: self.set(()),
-        }
-        for name, button in self._buttons.items():
-            button.on_click(lambda _, act=actions[name]: act())
+        self._buttons: dict[str, pmui.Button] = {}
+        for label, icon, what, act in (
+            ("Rectangle", "crop_square", "then press on the image and drag to the opposite corner", self._rectangle),
+            ("Polygon", "polyline", "then click the corners, and the first one again to close", self._polygon),
+            ("Delete", "delete", "the selected shape; click a shape to select it (Backspace)", self._delete_selected),
+            ("Undo", "undo", "take the last change back (Ctrl+Z)", self.undo),
+            ("Redo", "redo", "do again what was taken back (Ctrl+Shift+Z)", self.redo),
+            ("Clear", "delete_sweep", "delete all shapes", self._clear),
+        ):
+            # The description is also what a screen reader says, so it begins with the label.
+            button = pmui.Button(label=label, icon=icon, description=f"{label}: {what}", size="small", margin=0)
+            button.variant = "outlined"
+            button.on_click(lambda _, act=act: act())
+            self._buttons[label.lower()] = button
         self._hint = pmui.Typography("", variant="body2", css_classes=["dc-drawing-hint"], margin=(0, 10))
         self._refresh()
 
@@ -159,7 +155,7 @@ class Drawing:
         self._settle()
         if self._mode != "rectangle":
             self._idle_drag = self._plot.toolbar.active_drag
-        self._mode, self._note = mode, ""
+        self._mode, self._note, self._selected = mode, "", None if mode else self._selected
         self._plot.toolbar.active_drag = self._box if mode == "rectangle" else self._idle_drag
         self._set_corners(())
         for shape in self._shown:
@@ -340,20 +336,28 @@ class Drawing:
         key = next(iter(new.get("key", ())), None) if isinstance(new, dict) else None
         if not isinstance(key, str):
             return
-        if key == "undo":
+        if self._corners and key in {"Backspace", "Delete", "undo"}:
+            self._set_corners(self._corners[:-1])
+            self._refresh()
+        elif key in {"Backspace", "Delete"}:
+            self._delete_selected()
+        elif key == "undo":
             self.undo()
         elif key == "redo":
             self.redo()
         elif key == "Escape":
             self.draw(None)
-        elif key == "Enter" and self._mode == "polygon":
+        elif key == "Enter":
             self._close()
-        elif key in {"Backspace", "Delete"}:
-            if self._corners:
-                self._set_corners(self._corners[:-1])
-                self._refresh()
-            else:
-                self._delete_selected()
+
+    def _rectangle(self) -> None:
+        self.draw(None if self._mode == "rectangle" else "rectangle")
+
+    def _polygon(self) -> None:
+        self.draw(None if self._mode == "polygon" else "polygon")
+
+    def _clear(self) -> None:
+        self.set(())
 
     def _delete_selected(self) -> None:
         self._settle()
@@ -393,10 +397,3 @@ class Drawing:
             self._say(f"{MAX_SHAPES} shapes are the limit; delete one first.")
             return
         self._commit((*self._regions, region), len(self._regions))
-
-
-def _button(label: str, icon: str, what: str) -> pmui.Button:
-    # The description is also what a screen reader says, so it begins with the label.
-    return pmui.Button(
-        label=label, icon=icon, description=f"{label}: {what}", variant="outlined", size="small", margin=0
-    )

@@ -117,7 +117,7 @@ class Shell:
             self.session.notify(line, "warning")
         self.places = [self._place(name) for name in self.names]
         self.start = self.names.index(self.link.tab) if self.link.tab in self.names else 0
-        self.tabs = pn.Tabs(  # type: ignore[no-untyped-call]
+        self.tabs = pn.Tabs(
             *self.places,
             dynamic=True,
             active=self.start,

@@ -73,6 +73,8 @@ class Session:
         self.dark = wall
         self.link: Callable[[], str] = str
         self._document = document
+        # Taken now, while the page is built on the loop: with --num-threads the page's callbacks run elsewhere.
+        self._home = IOLoop.current(instance=False)
         self._loop: IOLoop | None = None
         self._pending = -PENDING_S
         self._watching: dict[str, Subscription] = {}
@@ -106,8 +108,8 @@ class Session:
     # --- life
 
     def start(self) -> None:
-        """Register; called on the session's loop once the page has loaded (earlier changes can empty the page)."""
-        self._loop = IOLoop.current()
+        """Register; called once the page has loaded, because earlier changes can empty it."""
+        self._loop = self._home
         self.runtime.sessions.add(self)
         self.refresh()
 
@@ -124,7 +126,7 @@ class Session:
         for closer in self._closers:
             closer()
         self._closers.clear()
-        self._document = self.tab = self._loop = None
+        self._document = self.tab = self._loop = self._home = None
 
     def wake(self) -> None:
         """Ask for a look at the newest data; from any thread, returns at once.
@@ -148,6 +150,8 @@ class Session:
             self._document.add_next_tick_callback(self._tick)
 
     def _tick(self) -> None:
+        if self._document is None:
+            return  # the viewer left while this was due
         self._pending = -PENDING_S  # first: what is published from here on needs a wake of its own
         with hold(self._document):
             self.apply()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.models import BoxAnnotation, PolyAnnotation
 
@@ -13,8 +13,8 @@ from detcore.image import Polygon, Rectangle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Shape = Rectangle | Polygon
-Annotation = BoxAnnotation | PolyAnnotation
+Shape: TypeAlias = Rectangle | Polygon
+Annotation: TypeAlias = BoxAnnotation | PolyAnnotation
 
 MAX_CORNERS = 10_000
 DIGITS = 2  # hundredths of a pixel are finer than any hand

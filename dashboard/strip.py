@@ -26,6 +26,15 @@ WORDS = {
     "partial": "Cancelled",
     "failed": "Failed",
 }
+LEVELS = {
+    "idle": "idle",
+    "opening": "busy",
+    "running": "busy",
+    "waiting": "busy",
+    "complete": "ok",
+    "partial": "idle",
+    "failed": "failed",
+}
 SHOWN = 100  # lines of the log and of the ledger that are sent to a page
 
 
@@ -36,6 +45,7 @@ class Strip(pn.custom.JSComponent):
     """
 
     status = param.Dict(default={}, doc="What is shown; see `describe`.")
+    problems = param.List(default=[], doc="The first lines of the error ledger.")
     notices = param.List(default=[], doc="[[Unix seconds, level, text], …], oldest first.")
     query = param.String(default="", doc="Written to the address bar, without a new history entry.")
     heading = param.String(default="", doc="Which tab; for pages without a row of tabs.")
@@ -58,27 +68,27 @@ class Strip(pn.custom.JSComponent):
 
     def describe(self, feeds: Sequence[tuple[FeedStatus, Snapshot | None]], *, preparing: bool = False) -> None:
         """Show the first feed, and the problems of all of them."""
+        problems = [str(problem) for _, found in feeds if found for problem in found.problems]
+        self.problems = problems[:SHOWN]
         if not feeds:
             words = "Preparing the demo and the kernels" if preparing else "No data chosen"
             self._set({"word": words, "level": "busy" if preparing else "idle"})
             return
         status, snapshot = feeds[0]
         failed = next((one for one, _ in feeds if one.state == "failed"), None)
-        problems = [str(problem) for _, found in feeds if found for problem in found.problems]
-        shown = {
+        shown: dict[str, Any] = {
             "feed": status.title,
             "live": status.live,
             "word": WORDS[status.state],
-            "level": "failed" if failed else "busy" if status.active and not status.live else "ok",
+            "level": "failed" if failed else LEVELS[status.state],
             "reason": failed.reason if failed else status.reason,
             "active": status.active,
             "fraction": snapshot.fraction if snapshot and status.active else None,
             "data_time": snapshot.data_time if snapshot else None,
-            "problems": problems[:SHOWN],
             "count": len(problems),
         }
         if status.live and status.state in {"running", "waiting"} and snapshot and snapshot.data_time:
-            shown["word"] = "Live"
+            shown |= {"word": "Live", "level": shown["level"] if failed else "ok"}
         self._set(shown)
 
     def log(self, lines: Iterable[Notice]) -> None:

@@ -131,7 +131,8 @@ class Tab:
 
     def state(self) -> dict[str, str]:
         """Return what a link needs."""
-        return self.place.to_query() | self.filters.to_query() | self.look.to_query()
+        models: tuple[Parameters, ...] = (self.place, self.filters, self.look)
+        return {name: value for model in models for name, value in model.to_query().items()}
 
     # --- the view
 
@@ -145,8 +146,8 @@ class Tab:
 
     def _wall_view(self) -> Viewable:
         self.board = Board(wall=True)
-        body = pn.Row(self.map.pane, pane(self.board.figure, flex="1 1 0"), sizing_mode="stretch_both", margin=0)
-        self.map.pane.styles = {"flex": "3 1 0"}
+        body = pn.Row(self.map.pane, pane(self.board.figure, flex="2 1 0"), sizing_mode="stretch_both", margin=0)
+        self.map.pane.styles = {"flex": "5 1 0"}
         return pn.Column(self.headline.pane, self._message, body, sizing_mode="stretch_both", margin=(0, 10))
 
     def _full_view(self) -> Viewable:
@@ -160,7 +161,9 @@ class Tab:
             "spills": Spills(self.select),
             "triggers": Triggers(),
             "drift": Drift(self.session.refresh, lambda: (self.paths(), self.filters)),
-            "display": Display(self.want, self.session.refresh, lambda: self.session.tab is self and self.look.panel == "display"),
+            "display": Display(
+                self.want, self.session.refresh, lambda: self.session.tab is self and self.look.panel == "display"
+            ),
         }
         self.lower = pn.Tabs(
             *((label, self.panels[name].view) for name, label in PANELS.items()),
@@ -169,12 +172,16 @@ class Tab:
         )  # fmt: skip
         self.lower.param.watch(lambda event: self.want(panel=list(PANELS)[event.new]), "active")
         self.map.pane.styles = {"flex": "5 1 0"}
-        toggle = pmui.Button(label="Cuts, export", icon="tune", on_click=lambda _: self.want(controls=not self.look.controls), **BUTTON)
+        toggle = pmui.Button(
+            label="Cuts, export", icon="tune", on_click=lambda _: self.want(controls=not self.look.controls), **BUTTON
+        )
         top = pn.Row(
             self.controls.choose("Data", "folder_open", "path", **BUTTON), self.controls.choose("Reference", "compare", "reference", **BUTTON),
             toggle, self.headline.pane, self.controls.dialog, sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
-        left = pn.Column(self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "5 1 0"})
+        left = pn.Column(
+            self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "5 1 0"}
+        )
         right = pn.Column(self.beside.view, sizing_mode="stretch_both", margin=0, styles={"flex": "2 1 0"})
         main = pn.Row(self.controls.view, left, right, sizing_mode="stretch_both", margin=0)
         return pn.Column(top, self._message, main, sizing_mode="stretch_both", margin=(0, 8))
@@ -201,7 +208,7 @@ class Tab:
             self._draw(results, view)
 
     def _top_half(self, shown: bool) -> None:
-        """The event display takes the place of the map, which has the same axes."""
+        """Show the map and its bar, or leave their place to the event display, which has the same axes."""
         self.map.pane.visible = self.bar.view.visible = shown
 
     def _say(self, text: str) -> None:
@@ -209,7 +216,11 @@ class Tab:
 
     def _why(self, snapshot: Snapshot | None) -> str:
         if not self._keys:
-            return "" if not self.runtime.ready.is_set() else "Nothing is chosen: take files or a run with the button Data."
+            return (
+                ""
+                if not self.runtime.ready.is_set()
+                else "Nothing is chosen: take files or a run with the button Data."
+            )
         status = self.runtime.feeds.status(self._keys[0])
         return status.reason if snapshot is None else "Nothing has been counted yet."
 

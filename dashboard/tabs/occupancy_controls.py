@@ -25,11 +25,23 @@ COMPACT: dict[str, Any] = {
     "size": "small",
     "margin": (4, 4),
     "color": "primary",
-    "sx": {"& .MuiToggleButton-root, & .MuiButton-root": {"textTransform": "none", "padding": "3px 9px", "fontSize": "12.5px", "whiteSpace": "nowrap"}},
+    "sx": {
+        "& .MuiToggleButton-root, & .MuiButton-root": {
+            "textTransform": "none",
+            "padding": "3px 9px",
+            "fontSize": "12.5px",
+            "whiteSpace": "nowrap",
+        }
+    },
 }
 FLAGS = {"in_time": "In time", "hodo_mask": "Hodoscope mask", "trigger_mask": "Trigger mask"}
 SPANS = {"spills": "Spills", "events": "Events", "elements": "Elements"}
-DRAWING = {"robust": "Robust limits", "separators": "Groups apart", "equal": "Equal heights", "marks": "Findings"}  # key -> label
+DRAWING = {
+    "robust": "Robust limits",
+    "separators": "Groups apart",
+    "equal": "Equal heights",
+    "marks": "Findings",
+}  # key -> label
 
 
 class ViewBar:
@@ -44,20 +56,28 @@ class ViewBar:
     def __init__(self, want: Callable[..., None]) -> None:
         self._want = want
         values = dict(zip(VALUES.values(), VALUES, strict=True))
-        self._value = pmui.Select(options=values, width=176, size="small", margin=(2, 4), description="What the colours mean")
+        self._value = pmui.Select(
+            options=values, width=176, size="small", margin=(2, 4), description="What the colours mean"
+        )
         self._scale = pmui.RadioButtonGroup(options={"Log": "log", "Linear": "linear"}, **COMPACT)
         self._drawing = pmui.CheckButtonGroup(options=dict(zip(DRAWING.values(), DRAWING, strict=True)), **COMPACT)
         self._value.param.watch(lambda event: want(value=event.new), "value")
         self._scale.param.watch(lambda event: want(scale=event.new), "value")
         self._drawing.param.watch(self._switched, "value")
         self.view = pn.Column(
-            pn.Row(self._value, self._scale, self._drawing, sizing_mode="stretch_width", margin=0), key(), sizing_mode="stretch_width", margin=(0, 4)
+            pn.Row(self._value, self._scale, self._drawing, sizing_mode="stretch_width", margin=0),
+            key(),
+            sizing_mode="stretch_width",
+            margin=(0, 4),
         )
 
     def _switched(self, event: Any) -> None:
         on = set(event.new)
         self._want(
-            limits="robust" if "robust" in on else "full", separators="separators" in on, equal="equal" in on, marks="marks" in on
+            limits="robust" if "robust" in on else "full",
+            separators="separators" in on,
+            equal="equal" in on,
+            marks="marks" in on,
         )
 
     def show(self, look: Look, *, reference: bool) -> None:
@@ -65,7 +85,12 @@ class ViewBar:
         self._value.disabled_options = [] if reference else ["ratio"]
         self._value.value = look.value
         self._scale.param.update(value=look.scale, disabled=look.value == "significance")
-        on = {"robust": look.limits == "robust", "separators": look.separators, "equal": look.equal, "marks": look.marks}
+        on = {
+            "robust": look.limits == "robust",
+            "separators": look.separators,
+            "equal": look.equal,
+            "marks": look.marks,
+        }
         wanted = [name for name, yes in on.items() if yes]
         if set(wanted) != set(self._drawing.value):
             self._drawing.value = wanted
@@ -90,13 +115,22 @@ class FilterForm:
             **{name: pmui.Switch(label=label, size="small", margin=(1, 6)) for name, label in FLAGS.items()},
             "triggers": pmui.MultiChoice(label="Triggers (any of)", options=list(occupancy.TRIGGERS), **wide),
             "planes": pmui.MultiChoice(label="Planes", options=names, **wide),
-            **{name: pmui.TextInput(label=label, placeholder="first:last", size="small", **wide) for name, label in SPANS.items()},
+            **{
+                name: pmui.TextInput(label=label, placeholder="first:last", size="small", **wide)
+                for name, label in SPANS.items()
+            },
         }
         for name, widget in self._widgets.items():
             widget.param.watch(lambda event, name=name: self._changed(name, event.new), "value")
         self._error = text(color="#d93636")
         self._error.visible = False
-        self._clear = pmui.Button(label="Count everything", variant="outlined", size="small", **wide, on_click=lambda _: want(occupancy.Filters()))
+        self._clear = pmui.Button(
+            label="Count everything",
+            variant="outlined",
+            size="small",
+            **wide,
+            on_click=lambda _: want(occupancy.Filters()),
+        )
         self.view = pn.Column(*self._widgets.values(), self._error, self._clear, sizing_mode="stretch_width", margin=0)
 
     def _changed(self, name: str, value: Any) -> None:
@@ -124,7 +158,9 @@ class FilterForm:
         query = filters.to_query()
         for name, widget in self._widgets.items():
             value: Any = getattr(filters, name)
-            widget.value = list(value) if name in {"triggers", "planes"} else query.get(name, "") if name in SPANS else value
+            widget.value = (
+                list(value) if name in {"triggers", "planes"} else query.get(name, "") if name in SPANS else value
+            )
         self._clear.disabled = not query
         self._quiet = False
 
@@ -145,7 +181,9 @@ class Controls:
         self._role = "path"
         browser = FileBrowser(tab.runtime.roots, self._chosen, (".root",), sizing_mode="stretch_both", min_height=420)
         self._path = text()
-        self._forget = pmui.Button(label="No reference", size="small", variant="outlined", on_click=self._clear, visible=False)
+        self._forget = pmui.Button(
+            label="No reference", size="small", variant="outlined", on_click=self._clear, visible=False
+        )
         self.dialog = pmui.Dialog(
             pn.Column(self._path, browser, self._forget, sizing_mode="stretch_width", height=520), title="Data", title_variant="h6",
             close_on_click=True, show_close_button=True, width_option="md", margin=0, sizing_mode="fixed", width=0, height=0,
@@ -153,7 +191,12 @@ class Controls:
         cuts = pn.Column(self.form.view, sizing_mode="stretch_both", scroll="y", margin=(8, 4))
         export = pn.Column(self.exports.view, sizing_mode="stretch_both", scroll="y", margin=0)
         self.view = pn.Tabs(
-            ("Cuts", cuts), ("Export", export), width=270, sizing_mode="stretch_height", margin=(0, 8, 4, 0), visible=False
+            ("Cuts", cuts),
+            ("Export", export),
+            width=270,
+            sizing_mode="stretch_height",
+            margin=(0, 8, 4, 0),
+            visible=False,
         )
 
     def choose(self, label: str, icon: str, role: str, **style: Any) -> pmui.Button:

@@ -52,9 +52,15 @@ class Display(Panel):
         self._hits = np.zeros(0, dtype=np.int32)
         self._event = 0
         self._first = pmui.IconButton(icon="first_page", description="First event", on_click=lambda _: self._go(-1, 1))
-        self._back = pmui.IconButton(icon="chevron_left", description="Previous event", on_click=lambda _: self._go(self._event, -1))
-        self._play = pmui.ToggleIcon(icon="play_arrow", active_icon="pause", description="Play, one event each second", value=False)
-        self._next = pmui.IconButton(icon="chevron_right", description="Next event", on_click=lambda _: self._go(self._event, 1))
+        self._back = pmui.IconButton(
+            icon="chevron_left", description="Previous event", on_click=lambda _: self._go(self._event, -1)
+        )
+        self._play = pmui.ToggleIcon(
+            icon="play_arrow", active_icon="pause", description="Play, one event each second", value=False
+        )
+        self._next = pmui.IconButton(
+            icon="chevron_right", description="Next event", on_click=lambda _: self._go(self._event, 1)
+        )
         self._number = pmui.IntInput(label="Event", value=0, start=0, size="small", width=120, margin=(6, 6))
         self._skip = pmui.Checkbox(label="Skip empty", value=True, size="small", margin=(6, 8))
         self._text = text()
@@ -133,13 +139,19 @@ class Drift(Panel):
         () -> (paths, filters) that are shown.
     """
 
-    def __init__(self, ready: Callable[[], None], source: Callable[[], tuple[tuple[str, ...], occupancy.Filters]]) -> None:
+    def __init__(
+        self, ready: Callable[[], None], source: Callable[[], tuple[tuple[str, ...], occupancy.Filters]]
+    ) -> None:
         self.heat = Heat("Element", "Drift time (ns)", "Hits")
         self._work: Single[xr.Dataset] = Single(ready)
         self._source, self._ready = source, ready
         self._busy = pmui.LinearProgress(visible=False, sizing_mode="stretch_width", margin=0)
-        self._cancel = pmui.Button(label="Cancel", size="small", variant="outlined", margin=(4, 4), on_click=lambda _: self._work.cancel())
-        self._again = pmui.Button(label="Count again", size="small", variant="outlined", margin=(4, 4), on_click=self._repeat)
+        self._cancel = pmui.Button(
+            label="Cancel", size="small", variant="outlined", margin=(4, 4), on_click=lambda _: self._work.cancel()
+        )
+        self._again = pmui.Button(
+            label="Count again", size="small", variant="outlined", margin=(4, 4), on_click=self._repeat
+        )
         self._text = text()
         bar = pn.Row(self._again, self._cancel, self._text, sizing_mode="stretch_width", margin=0)
         self.view = pn.Column(bar, self._busy, pane(self.heat.figure), sizing_mode="stretch_both", margin=0)
@@ -175,4 +187,6 @@ class Drift(Panel):
         if plane:
             self.heat.frame(0.5, values.shape[1] + 0.5, plane.t_min, plane.t_max)
         cut_short = " (cancelled: partial)" if found.attrs.get("status") == "partial" else ""
-        self.heat.figure.title.text = f"{name}: {int(values.sum()):,} hits by element and drift time; frame: shifters' window{cut_short}{words}"
+        self.heat.figure.title.text = (
+            f"{name}: {int(values.sum()):,} hits by element and drift time; frame: shifters' window{cut_short}{words}"
+        )

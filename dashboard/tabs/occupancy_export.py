@@ -29,6 +29,18 @@ LABELS = {
     "settings.yaml": "Settings (YAML)",
     "occupancy.zip": "All products (ZIP)",
 }
+# plain http on another host has no clipboard object
+COPY = """
+const words = text.data?.value ?? text.value
+if (navigator.clipboard) navigator.clipboard.writeText(words)
+else {
+  const area = document.body.appendChild(document.createElement("textarea"))
+  area.value = words
+  area.select()
+  document.execCommand("copy")
+  area.remove()
+}
+"""
 
 
 class Exports:
@@ -45,9 +57,11 @@ class Exports:
         self._now: tuple[Results, Look, str, str] | None = None
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (3, 8), "size": "small"}
         self.buttons = {name: self._button(name, label, wide) for name, label in LABELS.items()}
-        self._command = pmui.TextAreaInput(label="The same on the command line", rows=5, **wide | {"margin": (14, 8, 4, 8)})
+        self._command = pmui.TextAreaInput(
+            label="The same on the command line", rows=5, **wide | {"margin": (14, 8, 4, 8)}
+        )
         copy = pmui.Button(label="Copy as command", variant="outlined", icon="content_copy", **wide)
-        copy.js_on_click(args={"text": self._command}, code="navigator.clipboard.writeText(text.value || text.data?.value || '')")
+        copy.js_on_click(args={"text": self._command}, code=COPY)
         self.view = pn.Column(*self.buttons.values(), self._command, copy, sizing_mode="stretch_width", margin=(8, 0))
 
     def _button(self, name: str, label: str, style: dict[str, Any]) -> pmui.FileDownload:
@@ -110,7 +124,12 @@ def picture(results: Results, look: Look, words: str) -> Any:
     mode: Any = look.value if look.value in {"ratio", "significance"} else look.scale
     label = str(values.attrs["long_name"])
     return plots.overall(
-        results.data, look.separators, mode, values=values, label=label, title=f"Station occupancy{words.replace(' · ', ': ', 1)}"
+        results.data,
+        look.separators,
+        mode,
+        values=values,
+        label=label,
+        title=f"Station occupancy{words.replace(' · ', ': ', 1)}",
     )
 
 

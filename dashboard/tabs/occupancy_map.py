@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 HEADLINE_CSS = """
 .row { display: flex; flex-wrap: wrap; gap: 2px 22px; align-items: baseline; color: var(--panel-on-surface-color);
   font-family: var(--bokeh-base-font); padding: 4px 0; }
-.item { white-space: nowrap; font-size: 12.5px; opacity: 0.95; }
-.item b { font-size: 17px; font-weight: 650; font-variant-numeric: tabular-nums; margin-right: 5px; }
-.state { border-radius: 5px; color: #fff; padding: 2px 9px; font-size: 12.5px; font-weight: 600; }
-.state b { font-size: 15px; margin-right: 5px; }
+.item { white-space: nowrap; font-size: clamp(12.5px, 0.6vw, 22px); }
+.item b { font-size: clamp(17px, 0.8vw, 30px); font-weight: 650; font-variant-numeric: tabular-nums; margin-right: 5px; }
+.state { border-radius: 5px; color: #fff; padding: 2px 9px; font-size: clamp(12.5px, 0.6vw, 22px); font-weight: 600; }
+.state b { font-size: clamp(15px, 0.7vw, 26px); margin-right: 5px; }
 .state.none { opacity: 0.35; }
 .wall.row { gap: 0.4vh 1.5vw; padding: 0.8vh 0; flex-wrap: nowrap; }
 .wall .item { font-size: 1.05vw; } .wall .item b { font-size: 1.9vw; margin-right: 0.4vw; }
@@ -60,7 +60,9 @@ def text(**styles: str) -> pn.pane.Str:
 
 def key() -> pn.pane.HTML:
     """Return the explanation of greys and signs; fixed text."""
-    signs = [f'<span style="color:{colour}"><b>{SIGNS[sign]}</b></span> {name}' for name, (sign, colour) in FINDINGS.items()]
+    signs = [
+        f'<span style="color:{colour}"><b>{SIGNS[sign]}</b></span> {name}' for name, (sign, colour) in FINDINGS.items()
+    ]
     text = (
         f'<span><i style="background:{ZERO}"></i>no hit</span>'
         '<span><i style="border:1px dotted currentColor"></i>no such channel</span>'
@@ -107,6 +109,7 @@ class MapPanel:
         self.map = ChannelMap(ChannelGrid(()), wall=wall)
         self.pane = pane(self.map.figure)
         self._select = select
+        self._judged: object = None
         self.map.figure.on_event(Tap, self._tapped)
 
     def _tapped(self, event: Tap) -> None:
@@ -135,20 +138,28 @@ class MapPanel:
         self.map.colour(Colouring(UNITS[look.value], log, low, high, two_sided))
         drawn = np.clip(coloured, low, high) if two_sided else coloured
         ratio = np.full(len(hits), np.nan) if results.ratio is None else results.ratio[at]
-        self.map.fill({
-            "value": drawn.astype(np.float32),
-            "shown": shown.astype(np.float32),
-            "hits": hits.astype(np.int32) if hits.max(initial=0) < 2**31 else hits.astype(np.float64),
-            "events_hit": results.data["events_hit"].values[at].astype(np.int32),
-            "rate": results.rate[at].astype(np.float32),
-            "expected": results.judgement.expected[at].astype(np.float32),
-            "ratio": ratio.astype(np.float32),
-        })
+        self.map.fill(
+            {
+                "value": drawn.astype(np.float32),
+                "shown": shown.astype(np.float32),
+                "hits": hits.astype(np.int32) if hits.max(initial=0) < 2**31 else hits.astype(np.float64),
+                "events_hit": results.data["events_hit"].values[at].astype(np.int32),
+                "rate": results.rate[at].astype(np.float32),
+                "expected": results.judgement.expected[at].astype(np.float32),
+                "ratio": ratio.astype(np.float32),
+            }
+        )
         self.map.figure.title.text = words
-        states = results.planes.loc[[column.detector_id for column in results.columns]]
-        dropped = results.data["dropped_elements"].sel(detector_id=states.index.to_numpy()).values
-        self.map.judge(states["state"].tolist(), states["reason"].tolist(), dropped.tolist())
-        self.map.mark(results.findings if look.marks else None)
+        dropped = (
+            results.data["dropped_elements"]
+            .values[[results.row(column.detector_id) for column in results.columns]]
+            .tolist()
+        )
+        if (results.judgement, grid, look.marks, dropped) != self._judged:
+            self._judged = (results.judgement, grid, look.marks, dropped)
+            states = results.planes.loc[[column.detector_id for column in results.columns]]
+            self.map.judge(states["state"].tolist(), states["reason"].tolist(), dropped)
+            self.map.mark(results.findings if look.marks else None)
 
 
 class Beside:
@@ -171,9 +182,15 @@ class Beside:
             wall=wall,
         )  # fmt: skip
         self.drift = Curve("Drift time (ns)", "Hits per bin", [Series("hits", "hits", ACCENT, "area")], wall=wall)
-        self.trend = Curve("Spill or file", "Hits per event", [Series("rate", "hits per event", ACCENT, "line")], wall=wall)
+        self.trend = Curve(
+            "Spill or file", "Hits per event", [Series("rate", "hits per event", ACCENT, "line")], wall=wall
+        )
         self.view = pn.Column(
-            pane(self.profile.figure), pane(self.drift.figure), pane(self.trend.figure), sizing_mode="stretch_both", margin=0
+            pane(self.profile.figure),
+            pane(self.drift.figure),
+            pane(self.trend.figure),
+            sizing_mode="stretch_both",
+            margin=0,
         )
         self._select = select
         self._detector = 0
@@ -200,7 +217,7 @@ class Beside:
         x = np.arange(len(labels))
         self.trend.show("rate", x, results.of_plane("trend", detector_id) / events, labels)
         self.trend.fit()
-        self.trend.name_ticks(dict(zip(x.astype(float).tolist(), labels, strict=True)))
+        self.trend.name_ticks(labels)
         self.trend.figure.title.text = f"{name} along the run{words}"
 
     def _fill_profile(self, results: Results, look: Look, detector_id: int) -> None:
@@ -222,10 +239,19 @@ class Beside:
         found = results.findings
         mine = found[(found["detector_id"] == detector_id) & (found["element_id"] > 0)]
         elements = mine["element_id"].to_numpy()
-        profile.show("found", elements, hits[elements - 1], [f"{a}: {b}" for a, b in zip(mine["finding"], mine["reason"], strict=True)])
+        profile.show(
+            "found",
+            elements,
+            hits[elements - 1],
+            [f"{a}: {b}" for a, b in zip(mine["finding"], mine["reason"], strict=True)],
+        )
         profile.scale(look.scale == "log")
         profile.fit()
         chosen = look.element if look.detector == detector_id and 0 < look.element <= count else None
         profile.cursor(chosen)
-        what = f" element {chosen}: {int(hits[chosen - 1]):,} hits" if chosen else f": {int(hits.sum()):,} hits in {count} elements"
+        what = (
+            f" element {chosen}: {int(hits[chosen - 1]):,} hits"
+            if chosen
+            else f": {int(hits.sum()):,} hits in {count} elements"
+        )
         profile.figure.title.text = f"{results.name(detector_id)}{what}"

@@ -46,6 +46,7 @@ class Planes(Panel):
         self.board = Board()
         self.view = pane(self.board.figure)
         self._select = select
+        self._shown: object = None
         self.board.figure.on_event(Tap, self._tapped)
 
     def _tapped(self, event: Tap) -> None:
@@ -55,10 +56,15 @@ class Planes(Panel):
 
     @override
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
+        if (results.judgement, detector_id, words) == self._shown:
+            return
+        self._shown = (results.judgement, detector_id, words)
         states = results.planes.loc[[column.detector_id for column in results.columns]]
         self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), detector_id)
         ok = int((states["state"] == "OK").sum())
-        self.board.figure.title.text = f"{ok} of {len(states)} planes are OK{words}; hover for the reason, click for the plane"
+        self.board.figure.title.text = (
+            f"{ok} of {len(states)} planes are OK{words}; hover for the reason, click for the plane"
+        )
 
 
 class Findings(Panel):
@@ -74,6 +80,7 @@ class Findings(Panel):
         self.view = pn.Column(self.table.widget, sizing_mode="stretch_both", margin=0)
         self._select = select
         self._rows: pd.DataFrame | None = None
+        self._judgement: object = None
 
     def _clicked(self, number: int) -> None:
         if self._rows is not None and 0 <= number < len(self._rows):
@@ -82,10 +89,19 @@ class Findings(Panel):
 
     @override
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
+        if results.judgement is self._judgement:
+            return
+        self._judgement = results.judgement
         rows = results.findings
         order = rows["severity"].map({"ERROR": 0, "WARN": 1})
-        self._rows = rows.assign(order=order).sort_values(["order", "detector_id", "element_id"], kind="stable").reset_index(drop=True)
-        shown = self._rows.assign(element_id=self._rows["element_id"].map(lambda number: str(number) if number else "all"))
+        self._rows = (
+            rows.assign(order=order)
+            .sort_values(["order", "detector_id", "element_id"], kind="stable")
+            .reset_index(drop=True)
+        )
+        shown = self._rows.assign(
+            element_id=self._rows["element_id"].map(lambda number: str(number) if number else "all")
+        )
         self.table.show(shown.round({"significance": 1}))
 
 
@@ -108,7 +124,9 @@ class Events(Panel):
         zeros = int((hits == 0).sum())
         self.histogram.show(edges, counts, zeros, log_x=look.loglog, log_y=look.loglog, mean=mean, median=median)
         numbers = f", mean {mean:,.1f} (dashed), median {median:,.0f} (line)" if hits.size else ""
-        self.histogram.figure.title.text = f"Hits per event: {hits.size:,} events, {zeros:,} of them empty (grey){numbers}{words}"
+        self.histogram.figure.title.text = (
+            f"Hits per event: {hits.size:,} events, {zeros:,} of them empty (grey){numbers}{words}"
+        )
 
 
 def event_edges(most: int, *, log: bool) -> NDArray[np.float64]:

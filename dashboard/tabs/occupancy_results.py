@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ ROBUST = (1.0, 99.5)  # percentiles of the colour limits
 JUDGE_S = 2.0  # while counts grow, planes are judged at most this often; the last snapshot is always judged
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judgement:
     """What the checks say of a dataset."""
 
@@ -37,7 +37,7 @@ class Judgement:
     expected: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """What one pair of dataset and reference gives. Arrays are (detector_id, element_id), as in `data`."""
 
@@ -69,7 +69,9 @@ class Results:
     def of_plane(self, name: str, detector_id: int) -> NDArray[Any]:
         """Return a variable's values for one detector, cut to its elements if it has them."""
         variable = self.data[name]
-        values: NDArray[Any] = variable.values[(slice(None),) * variable.dims.index("detector_id") + (self.row(detector_id),)]
+        values: NDArray[Any] = variable.values[
+            (slice(None),) * variable.dims.index("detector_id") + (self.row(detector_id),)
+        ]
         return values[: self.n_elements(detector_id)] if "element_id" in variable.dims else values
 
     def n_elements(self, detector_id: int) -> int:
@@ -206,15 +208,15 @@ def headline(results: Results) -> Mapping[str, str]:
     data = results.data
     events, hits = int(data["n_events"]), int(data["hits"].sum())
     empty = int(data["n_empty_events"])
-    states = results.planes["state"].value_counts()
-    found = results.findings["finding"].value_counts()
+    states = Counter(results.planes["state"].tolist())
+    found = Counter(results.findings["finding"].tolist())
     dropped = int(data["dropped_unknown"]) + int(data["dropped_elements"].sum())
     return {
         "Events": f"{events:,}",
         "Empty": f"{empty:,}" + (f" ({empty / events:.1%})" if events else ""),
         "Hits": f"{hits:,}",
-        "Hits / event": f"{hits / events:,.1f}" if events else "–",
+        "Hits / event": f"{hits / events:,.1f}" if events else "-",
         "Out of range": f"{dropped:,}",
-        "Dead · hot": f"{found.get('dead', 0):,} · {found.get('hot', 0):,}",
-        **{state: f"{states.get(state, 0)}" for state in ("OK", "WARN", "ERROR")},
+        "Dead · hot": f"{found['dead']:,} · {found['hot']:,}",
+        **{state: f"{states[state]}" for state in ("OK", "WARN", "ERROR")},
     }

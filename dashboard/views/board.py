@@ -28,9 +28,19 @@ class Board:
         self.figure = plot = blank("", "", wall=wall, tools="save", x_above=True)
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.grid.grid_line_color = None
-        self.source = ColumnDataSource({key: [] for key in ("x", "y", "text", "colour", "detector", "state", "reason", "detector_id", "line")})
+        self.source = ColumnDataSource(
+            {key: [] for key in ("x", "y", "text", "colour", "detector", "state", "reason", "detector_id", "line")}
+        )
         tiles = plot.rect(
-            "x", "y", 0.95, 0.86, source=self.source, fill_color="colour", line_color=ACCENT, line_width="line", border_radius=4
+            "x",
+            "y",
+            0.95,
+            0.86,
+            source=self.source,
+            fill_color="colour",
+            line_color=ACCENT,
+            line_width="line",
+            border_radius=4,
         )
         text = plot.text(
             "x", "y", text="text", source=self.source, text_align="center", text_baseline="middle", text_color="white",
@@ -42,7 +52,15 @@ class Board:
             plot.add_tools(HoverTool(renderers=[tiles], tooltips=tips))
         self._places: dict[tuple[int, int], int] = {}
 
-    def show(self, columns: Sequence[Column], states: Sequence[str], reasons: Sequence[str], selected: int, *, upright: bool = False) -> None:
+    def show(
+        self,
+        columns: Sequence[Column],
+        states: Sequence[str],
+        reasons: Sequence[str],
+        selected: int,
+        *,
+        upright: bool = False,
+    ) -> None:
         """Draw one tile for each column.
 
         Parameters
@@ -73,7 +91,9 @@ class Board:
             "state": list(states), "reason": list(reasons), "detector_id": [column.detector_id for column in columns],
             "line": [4 if column.detector_id == selected else 0 for column in columns],
         }  # fmt: skip
-        self._places = {(int(a), int(b)): column.detector_id for a, b, column in zip(np.floor(x), np.floor(y), columns, strict=True)}
+        self._places = {
+            (int(a), int(b)): column.detector_id for a, b, column in zip(np.floor(x), np.floor(y), columns, strict=True)
+        }
         plot = self.figure
         plot.x_range.update(start=0, end=max(x, default=0.5) + 0.5)
         plot.y_range.update(start=max(y, default=0.5) + 0.5, end=0)

@@ -79,11 +79,11 @@ class ChannelMap:
     def __init__(self, grid: ChannelGrid, *, wall: bool = False) -> None:
         self.figure = blank("", "Element", wall=wall)
         self.figure.min_height = 220
-        self.cells = ColumnDataSource()
+        self.cells = ColumnDataSource(name="channels")
         self._planes = ColumnDataSource()
         self._borders = ColumnDataSource()
         self._findings = ColumnDataSource({"x": [], "y": [], "marker": [], "colour": []})
-        self._chosen = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []})
+        self._chosen = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []}, name="chosen")
         self._point = ColumnDataSource({"x": [], "y": []})
         self._mappers: dict[bool, ColorMapper] = {
             False: LinearColorMapper(palette=SEQUENTIAL, nan_color=ZERO, low=0, high=1),
@@ -97,7 +97,9 @@ class ChannelMap:
         plot = self.figure
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.xgrid.grid_line_color = plot.ygrid.grid_line_color = None
-        plot.segment("x", "bottom", "x", "top", source=self._borders, line_color=MUTED, line_alpha=0.6, line_dash="dotted")
+        plot.segment(
+            "x", "bottom", "x", "top", source=self._borders, line_color=MUTED, line_alpha=0.6, line_dash="dotted"
+        )
         edges = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
         cells = plot.quad(
             **edges, source=self.cells, line_color=None, fill_color={"field": "value", "transform": self._mapper}
@@ -109,9 +111,16 @@ class ChannelMap:
             "x", "y", marker="marker", source=self._findings, size=7 if wall else 5, fill_color="colour",
             line_color="colour", line_width=1.5,
         )  # fmt: skip
-        plot.scatter("x", "y", source=self._point, marker="circle_dot", size=15, fill_color=None, line_color=ACCENT, line_width=3)
+        plot.scatter(
+            "x", "y", source=self._point, marker="circle_dot", size=15, fill_color=None, line_color=ACCENT, line_width=3
+        )
         self._bar = ColorBar(
-            color_mapper=self._mapper, ticker=LogTicker(mantissas=[1, 2, 5]), formatter=DIGITS, width=12, padding=4, label_standoff=6
+            color_mapper=self._mapper,
+            ticker=LogTicker(mantissas=[1, 2, 5]),
+            formatter=DIGITS,
+            width=12,
+            padding=4,
+            label_standoff=6,
         )
         plot.add_layout(self._bar, "right")
         plot.xaxis.major_label_orientation = np.pi / 2
@@ -138,7 +147,7 @@ class ChannelMap:
             "detector": grid.spread([column.name for column in grid.columns]),
             "group": grid.spread([column.group for column in grid.columns]),
             "detector_id": grid.detector_id, "element": grid.element_id,
-            **{name: empty for name in ("value", "shown", "hits", "events_hit", "rate", "expected", "ratio")},
+            **dict.fromkeys(("value", "shown", "hits", "events_hit", "rate", "expected", "ratio"), empty),
         }  # fmt: skip
         count = len(centres)
         self._planes.data = {
@@ -174,9 +183,10 @@ class ChannelMap:
     def colour(self, colouring: Colouring) -> None:
         """Switch the colour scale."""
         mapper = self._mappers[colouring.log]
-        mapper.update(
-            low=colouring.low, high=colouring.high, palette=DIVERGING if colouring.diverging else SEQUENTIAL
-        )
+        mapper.update(low=colouring.low, high=colouring.high)
+        palette = DIVERGING if colouring.diverging else SEQUENTIAL
+        if mapper.palette != palette:  # checking 256 colours takes longer than all the rest
+            mapper.palette = palette
         if mapper is not self._mapper:
             self._mapper = mapper
             self._cells.glyph.fill_color = {"field": "value", "transform": mapper}
@@ -187,7 +197,12 @@ class ChannelMap:
     def judge(self, states: Sequence[str], reasons: Sequence[str], dropped: Sequence[int]) -> None:
         """Colour the band of plane states; one entry per column of the grid."""
         self._planes.data.update(
-            {"state": list(states), "reason": list(reasons), "dropped": list(dropped), "colour": [STATES[state] for state in states]}
+            {
+                "state": list(states),
+                "reason": list(reasons),
+                "dropped": list(dropped),
+                "colour": [STATES[state] for state in states],
+            }
         )
 
     def mark(self, findings: pd.DataFrame | None) -> None:
@@ -212,7 +227,12 @@ class ChannelMap:
             self._point.data = {"x": [], "y": []}
             return
         base = -STATE_BAND * self.grid.top
-        self._chosen.data = {"left": [x - 0.5], "right": [x + 0.5], "bottom": [2 * base], "top": [self.grid.top * 1.005]}
+        self._chosen.data = {
+            "left": [x - 0.5],
+            "right": [x + 0.5],
+            "bottom": [2 * base],
+            "top": [self.grid.top * 1.005],
+        }
         height = self.grid.heights(np.array([detector_id]), np.array([float(element_id)]))
         self._point.data = {"x": [x], "y": height} if element_id else {"x": [], "y": []}
 
@@ -233,5 +253,10 @@ def _cell_hover(renderer: object) -> HoverTool:
 
 
 def _plane_hover(renderer: object) -> HoverTool:
-    rows = [("Plane", "@detector"), ("State", "@state"), ("Why", "@reason"), ("Hits with an element it does not have", "@dropped{0,0}")]
+    rows = [
+        ("Plane", "@detector"),
+        ("State", "@state"),
+        ("Why", "@reason"),
+        ("Hits with an element it does not have", "@dropped{0,0}"),
+    ]
     return HoverTool(renderers=[renderer], tooltips=rows, point_policy="follow_mouse", name="planes")

@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, HoverTool, Legend, LegendItem, NoOverlap, Range1d, Span
+from bokeh.models import (
+    BoxAnnotation,
+    ColumnDataSource,
+    FixedTicker,
+    HoverTool,
+    Legend,
+    LegendItem,
+    NoOverlap,
+    Range1d,
+    Span,
+)
 
-from dashboard.views.style import ACCENT, DIGITS, MUTED, blank, grow, set_scale
+from dashboard.views.style import ACCENT, DIGITS, MUTED, blank, grow, set_scale, short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
@@ -63,14 +73,27 @@ class Curve:
         plot.min_border_left = 68  # curves below each other stay aligned
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         self.log = False
+        self._names: list[str] = []
         self._shown: dict[str, tuple[ArrayLike, ArrayLike, Sequence[str] | None]] = {}
-        self.sources = {each.name: ColumnDataSource({key: [] for key in ("x", "y", "base", "width", "value", "name")}) for each in series}
+        self.sources = {
+            each.name: ColumnDataSource({key: [] for key in ("x", "y", "base", "width", "value", "name")})
+            for each in series
+        }
         items, renderers = [], []
         for each in series:
             source, style = self.sources[each.name], {"line_color": each.colour, "line_dash": each.dash}
             if each.kind == "area":
                 found = [
-                    plot.vbar("x", "width", "y", "base", source=source, fill_color=each.colour, fill_alpha=0.28, line_color=None),
+                    plot.vbar(
+                        "x",
+                        "width",
+                        "y",
+                        "base",
+                        source=source,
+                        fill_color=each.colour,
+                        fill_alpha=0.28,
+                        line_color=None,
+                    ),
                     plot.step("x", "y", source=source, mode="center", line_width=1.4, **style),
                 ]
             elif each.kind == "step":
@@ -83,19 +106,31 @@ class Curve:
                     plot.scatter("x", "y", source=source, size=5, fill_color=each.colour, line_color=None),
                 ]
             else:
-                found = [plot.scatter("x", "y", source=source, marker="x", size=8, line_color=each.colour, line_width=2)]
+                found = [
+                    plot.scatter("x", "y", source=source, marker="x", size=8, line_color=each.colour, line_width=2)
+                ]
             items.append(LegendItem(label=each.label, renderers=found))
             renderers.append(found[-1])
         self._items = dict(zip(self.sources, items, strict=True))
         if len(items) > 1:
-            self._legend = Legend(items=[], orientation="horizontal", location="right", padding=0, margin=0, spacing=8, click_policy="hide")
+            self._legend = Legend(
+                items=[],
+                orientation="horizontal",
+                location="right",
+                padding=0,
+                margin=0,
+                spacing=8,
+                click_policy="hide",
+            )
             plot.add_layout(self._legend, "above")
             grow(self._legend, wall=wall)
         tips = [("", "@name"), (x_label, "@x{0,0.[00]}"), (y_label, "@value{0,0.[0000]}")]
         if not wall:
             plot.add_tools(HoverTool(renderers=renderers, tooltips=tips, mode="mouse"))
         self._cursor = Span(dimension="height", line_color=ACCENT, line_width=2, line_alpha=0.8, visible=False)
-        self._window = BoxAnnotation(fill_color=MUTED, fill_alpha=0.16, line_color=MUTED, line_dash="dashed", visible=False)
+        self._window = BoxAnnotation(
+            fill_color=MUTED, fill_alpha=0.16, line_color=MUTED, line_dash="dashed", visible=False
+        )
         plot.add_layout(self._cursor)
         plot.add_layout(self._window)
 
@@ -153,13 +188,15 @@ class Curve:
         """Shade low..high, or nothing."""
         self._window.update(left=low, right=high, visible=low is not None)
 
-    def name_ticks(self, names: Mapping[float, str]) -> None:
-        """Write names instead of numbers under the x axis (all of them while they are few)."""
+    def name_ticks(self, names: Sequence[str]) -> None:
+        """Write names under x = 0, 1, 2 …, as many as fit."""
+        if names == self._names:
+            return
+        self._names = list(names)
         step = max(1, len(names) // 12)
-        kept = dict(list(names.items())[::step])
         axis = self.figure.xaxis[0]
-        axis.ticker = FixedTicker(ticks=list(kept))
-        axis.major_label_overrides = {float(x): name[:24] for x, name in kept.items()}
+        axis.ticker = FixedTicker(ticks=list(range(0, len(names), step)))
+        axis.major_label_overrides = {float(x): name for x, name in enumerate(short(names))}
 
 
 def _hold(span: Range1d, start: float, end: float) -> None:

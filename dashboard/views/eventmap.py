@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, FixedTicker, HoverTool, LinearAxis, LinearColorMapper, NoOverlap, Range1d
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    FixedTicker,
+    HoverTool,
+    LinearAxis,
+    LinearColorMapper,
+    NoOverlap,
+    Range1d,
+)
 
 from dashboard.views.channelmap import SEQUENTIAL
-from dashboard.views.style import ACCENT, DIGITS, MUTED, ZERO, blank, grow
+from dashboard.views.style import ACCENT, DIGITS, ZERO, blank, grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,14 +44,29 @@ class EventMap:
         self._shadow = ColumnDataSource({"left": [], "right": [], "top": []})
         self._mapper = LinearColorMapper(palette=SEQUENTIAL, low=0, high=2500, nan_color=ACCENT)
         keys = ("x", "y", "w", "h", "detector", "element", "time", "flag", "fill")
-        self.hits = ColumnDataSource({key: [] for key in keys})
-        plot.quad(left="left", right="right", bottom=0, top="top", source=self._shadow, fill_color=ZERO, fill_alpha=0.22, line_color=None)
+        self.hits = ColumnDataSource({key: [] for key in keys}, name="event")
+        plot.quad(
+            left="left",
+            right="right",
+            bottom=0,
+            top="top",
+            source=self._shadow,
+            fill_color=ZERO,
+            fill_alpha=0.22,
+            line_color=None,
+        )
         colour = {"field": "time", "transform": self._mapper}
         cells = plot.rect(
             "x", "y", "w", "h", source=self.hits, fill_color=colour, fill_alpha="fill", line_color=colour, line_width=2
         )
         self._bar = ColorBar(
-            color_mapper=self._mapper, ticker=BasicTicker(), formatter=DIGITS, width=12, padding=4, label_standoff=6, title="Drift time (ns)"
+            color_mapper=self._mapper,
+            ticker=BasicTicker(),
+            formatter=DIGITS,
+            width=12,
+            padding=4,
+            label_standoff=6,
+            title="Drift time (ns)",
         )
         plot.add_layout(self._bar, "right")
         self._heading = LinearAxis(ticker=FixedTicker(ticks=[]), major_tick_line_color=None, axis_line_color=None)
@@ -50,7 +75,12 @@ class EventMap:
         plot.xaxis.major_label_orientation = np.pi / 2
         self._heading.update(major_label_orientation=0, major_label_policy=NoOverlap(min_distance=2))
         if not wall:
-            tips = [("Detector", "@detector"), ("Element", "@element"), ("Drift time", "@time{0.0} ns"), ("In time", "@flag")]
+            tips = [
+                ("Detector", "@detector"),
+                ("Element", "@element"),
+                ("Drift time", "@time{0.0} ns"),
+                ("In time", "@flag"),
+            ]
             plot.add_tools(HoverTool(renderers=[cells], tooltips=tips, point_policy="follow_mouse"))
         self.arrange(grid)
 
@@ -89,7 +119,10 @@ class EventMap:
             The in-time flag, when the file has it.
         """
         counts = {column.detector_id: column for column in self.grid.columns}
-        known = [int(d) in counts and 1 <= e <= counts[int(d)].n_elements for d, e in zip(detector_id, element_id, strict=True)]
+        known = [
+            int(d) in counts and 1 <= e <= counts[int(d)].n_elements
+            for d, e in zip(detector_id, element_id, strict=True)
+        ]
         kept = np.flatnonzero(known)
         ids, elements = detector_id[kept], element_id[kept].astype(float)
         size = self.grid.heights(ids, elements + 0.5) - self.grid.heights(ids, elements - 0.5)

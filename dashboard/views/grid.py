@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,10 +50,9 @@ class ChannelGrid:
     def centres(self) -> NDArray[np.float64]:
         """The x of each column's centre."""
         groups = [column.group for column in self.columns]
-        steps = [before != after for before, after in zip(groups, groups[1:], strict=False)]
+        steps = [before != after for before, after in pairwise(groups)]
         gaps = np.concatenate([[0.0], np.cumsum(steps)]) if groups else np.zeros(0)
-        centres: NDArray[np.float64] = np.arange(len(groups)) + 0.5 + (GAP * gaps if self.separators else 0.0)
-        return centres
+        return np.asarray(np.arange(len(groups)) + 0.5 + (GAP * gaps if self.separators else 0.0), np.float64)
 
     @cached_property
     def column(self) -> NDArray[np.int64]:
@@ -80,10 +80,10 @@ class ChannelGrid:
         """Repeat one value per column over the channels of that column."""
         return np.asarray(values)[self.column]
 
-    def heights(self, detector_id: NDArray[np.int64], element_id: NDArray[np.float64]) -> NDArray[np.float64]:
+    def heights(self, detector_id: NDArray[np.int64], element_id: NDArray[Any]) -> NDArray[np.float64]:
         """Return the y of positions along the elements; element e spans e - 0.5 to e + 0.5."""
         if not self.equal:
-            return element_id
+            return np.asarray(element_id, np.float64)
         counts = {column.detector_id: column.n_elements for column in self.columns}
         per_hit = np.array([counts[int(each)] for each in detector_id], dtype=float)
         heights: NDArray[np.float64] = (element_id - 0.5) / per_hit

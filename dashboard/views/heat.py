@@ -21,7 +21,7 @@ from bokeh.models import (
 )
 
 from dashboard.views.channelmap import DIVERGING, SEQUENTIAL
-from dashboard.views.style import ACCENT, DIGITS, ZERO, blank, grow
+from dashboard.views.style import ACCENT, DIGITS, ZERO, blank, grow, short
 
 if TYPE_CHECKING:
     from bokeh.models import Axis
@@ -68,7 +68,9 @@ class Heat:
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.xgrid.grid_line_color = plot.ygrid.grid_line_color = None
         plot.axis.major_label_policy = NoOverlap(min_distance=3)
-        self._mapper = (LogColorMapper if log else LinearColorMapper)(palette=SEQUENTIAL, nan_color=ZERO, low=1, high=10)
+        self._mapper = (LogColorMapper if log else LinearColorMapper)(
+            palette=SEQUENTIAL, nan_color=ZERO, low=1, high=10
+        )
         self.source = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
         image = plot.image("image", "x", "y", "dw", "dh", source=self.source, color_mapper=self._mapper)
         self._frame = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []})
@@ -85,7 +87,9 @@ class Heat:
         if not wall:
             plot.add_tools(HoverTool(renderers=[image], tooltips=tips, formatters=dict(self._look_up)))
 
-    def show(self, values: NDArray[np.float64], x: Scale, y: Scale, *, label: str = "", about_one: bool = False) -> None:
+    def show(
+        self, values: NDArray[np.float64], x: Scale, y: Scale, *, label: str = "", about_one: bool = False
+    ) -> None:
         """Draw values (row, column), row 0 at the bottom.
 
         Parameters
@@ -107,10 +111,18 @@ class Heat:
                 high = max(high, 1 / low, 1.1)
                 low = 1 / high
             palette = DIVERGING if about_one else SEQUENTIAL
-            self._mapper.update(low=float(low), high=float(max(high, low * 1.01)), palette=palette)
+            self._mapper.update(low=float(low), high=float(max(high, low * 1.01)))
+            if self._mapper.palette != palette:
+                self._mapper.palette = palette
         if label:
             self._bar.title = label
-        self.source.data = {"image": [counted], "x": [x.start], "y": [y.start], "dw": [x.step * columns], "dh": [y.step * rows]}
+        self.source.data = {
+            "image": [counted],
+            "x": [x.start],
+            "y": [y.start],
+            "dw": [x.step * columns],
+            "dh": [y.step * rows],
+        }
         plot = self.figure
         for scale, count, span, axis, key in (
             (x, columns, plot.x_range, plot.xaxis[0], "$x"),
@@ -130,10 +142,9 @@ class Heat:
 
 
 def _name(axis: Axis, scale: Scale) -> None:
-    """Write headings, else as many of the names as fit beside each other."""
-    longest = max((len(name) for name in scale.names), default=1)
-    room = max(2, 48 // min(longest, 24))
-    step = max(1, -(-len(scale.names) // room))
-    kept = dict(scale.headings or [(float(number), scale.names[number]) for number in range(0, len(scale.names), step)])
+    """Write headings, else as many of the names as there may be room for."""
+    names = short(scale.names)
+    step = max(1, -(-len(names) // 24))
+    kept = dict(scale.headings or [(float(number), names[number]) for number in range(0, len(names), step)])
     axis.ticker = FixedTicker(ticks=list(kept)) if kept else BasicTicker()
-    axis.major_label_overrides = {x: name if len(name) <= 24 else f"…{name[-23:]}" for x, name in kept.items()}
+    axis.major_label_overrides = kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,9 @@ class Histogram:
 
     def __init__(self, x_label: str, y_label: str, *, wall: bool = False) -> None:
         self.figure = plot = blank(x_label, y_label, wall=wall)
-        self.source = ColumnDataSource({"left": [], "right": [], "top": [], "bottom": [], "count": [], "range": [], "colour": []})
+        self.source = ColumnDataSource(
+            {"left": [], "right": [], "top": [], "bottom": [], "count": [], "range": [], "colour": []}
+        )
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.yaxis.formatter = DIGITS
         bars = plot.quad(
@@ -60,7 +63,10 @@ class Histogram:
         left = np.concatenate([[zero_edges[0]], edges[:-1]])
         right = np.concatenate([[zero_edges[1]], edges[1:]])
         every = np.concatenate([[zeros], counts])
-        ranges = ["0 (empty events)", *(f"{low:,.0f} to {high - 1:,.0f}" for low, high in zip(edges[:-1], edges[1:], strict=True))]
+        ranges = [
+            "0 (empty events)",
+            *(f"{low:,.0f} to {high - 1:,.0f}" for low, high in pairwise(edges)),
+        ]
         self.source.data = {
             "left": left, "right": right, "top": np.where(every > 0, every, FLOOR if log_y else 0.0).astype(float),
             "bottom": np.full(len(every), FLOOR if log_y else 0.0), "count": every, "range": ranges,
@@ -68,8 +74,13 @@ class Histogram:
         }  # fmt: skip
         most = max(float(every.max(initial=0)), 1.0)
         pad = 1.0 if log_x else width
-        sides = (zero_edges[0] * 0.9, float(right[-1]) * 1.05) if log_x else (zero_edges[0] - pad, float(right[-1]) + pad)
-        for span, (start, end) in ((plot.x_range, sides), (plot.y_range, (FLOOR if log_y else 0.0, most * (1.6 if log_y else 1.06)))):
+        sides = (
+            (zero_edges[0] * 0.9, float(right[-1]) * 1.05) if log_x else (zero_edges[0] - pad, float(right[-1]) + pad)
+        )
+        for span, (start, end) in (
+            (plot.x_range, sides),
+            (plot.y_range, (FLOOR if log_y else 0.0, most * (1.6 if log_y else 1.06))),
+        ):
             if (span.reset_start, span.reset_end) != (start, end):
                 span.update(start=start, end=end, reset_start=start, reset_end=end)
         self._mean.update(location=mean, visible=mean is not None)

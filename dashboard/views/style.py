@@ -8,6 +8,8 @@ from bokeh.models import BasicTicker, BasicTickFormatter, CustomJS, LinearScale,
 from bokeh.plotting import figure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bokeh.model import Model
 
 # The theme colours text, grids and surfaces in the browser; these are what it leaves to us. All of them keep a
@@ -29,16 +31,21 @@ for (const name of ["text", "major_label_text", "axis_label_text", "label_text",
   const size = cb_obj[name + "_font_size"]
   if (typeof size == "string" && size.endsWith("em")) cb_obj[name + "_font_size"] = (parseFloat(size) * px).toFixed(1) + "px"
 }
-if (glyph) glyph.text_font_size = {value: (0.95 * px).toFixed(1) + "px"}
+if (glyph) glyph.text_font_size = {value: (tile * px).toFixed(1) + "px"}
 """
-SCREEN = {"low": 12.5, "high": 24.0, "wide": 0.003, "tall": 0.0045, "base": 4.0}
-WALL = {"low": 16.0, "high": 48.0, "wide": 0.005, "tall": 0.0085, "base": 3.0}
+SCREEN = {"low": 12.5, "high": 24.0, "wide": 0.003, "tall": 0.0045, "base": 4.0, "tile": 0.95}
+WALL = {"low": 16.0, "high": 48.0, "wide": 0.005, "tall": 0.0085, "base": 3.0, "tile": 0.72}
 
 DIGITS = BasicTickFormatter(precision=0, use_scientific=True, power_limit_high=5, power_limit_low=-4)
 
 
 def blank(
-    x_label: str, y_label: str, *, wall: bool = False, tools: str = "pan,box_zoom,wheel_zoom,reset,save", x_above: bool = False
+    x_label: str,
+    y_label: str,
+    *,
+    wall: bool = False,
+    tools: str = "pan,box_zoom,wheel_zoom,reset,save",
+    x_above: bool = False,
 ) -> figure:
     """Return an empty figure that fills its place, in the common style.
 
@@ -86,6 +93,23 @@ def grow(*models: Model, wall: bool, glyph: Model | None = None) -> None:
         for name in ("text", "major_label_text", "axis_label_text", "label_text", "title_text"):
             if f"{name}_font_size" in model.properties():
                 model.js_on_change(f"{name}_font_size", script)
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """Return names for an axis: what all have in common is left out where that saves room, and long ones are cut."""
+    head, tail = _shared(names), _shared([name[::-1] for name in names])[::-1]
+    if len(names) < 2 or len(head) + len(tail) < 8:
+        head = tail = ""
+    middles = [name[len(head) : len(name) - len(tail)] if len(name) > len(head) + len(tail) else name for name in names]
+    marks = "…" if head else "", "…" if tail else ""
+    return [f"{marks[0]}{middle if len(middle) <= 22 else '…' + middle[-21:]}{marks[1]}" for middle in middles]
+
+
+def _shared(names: Sequence[str]) -> str:
+    """Return what all names begin with."""
+    first, last = min(names, default=""), max(names, default="")
+    same = [a == b for a, b in zip(first, last, strict=False)]
+    return first[: same.index(False) if False in same else len(same)]
 
 
 def set_scale(plot: figure, axis: str, log: bool) -> None:

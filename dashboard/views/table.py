@@ -35,7 +35,11 @@ class Table:
     """
 
     def __init__(
-        self, columns: Mapping[str, str], *, widths: Mapping[str, int] | None = None, on_click: Callable[[int], None] | None = None
+        self,
+        columns: Mapping[str, str],
+        *,
+        widths: Mapping[str, int] | None = None,
+        on_click: Callable[[int], None] | None = None,
     ) -> None:
         self._columns = list(columns)
         self.widget = pn.widgets.Tabulator(

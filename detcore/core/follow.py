@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from detcore.core.schema import LIVE
 from detcore.core.source import ChunkRef, FileSource, Problem, Source, open_source
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Follow(Source):
 
     @override
     def schema(self) -> xr.Dataset:
-        return self.source.schema()
+        return self.source.schema().assign_attrs({LIVE: True})
 
     @override
     def read(self, ref: ChunkRef, columns: frozenset[str]) -> xr.Dataset:

@@ -186,7 +186,7 @@ def stream(
         The input has changed since the checkpoint.
     """
     cancel = cancel or threading.Event()
-    progress = _Progress(source, start)
+    progress = _Progress(source, start, keep=checkpoints)
     items: Iterator[Item] = progress.fresh(source.plan(target_bytes))
     for item in items:
         if isinstance(item, ChunkRef):
@@ -237,7 +237,8 @@ def stream(
 class _Progress:
     """What has been counted so far."""
 
-    def __init__(self, source: Source, start: Checkpoint | None) -> None:
+    def __init__(self, source: Source, start: Checkpoint | None, *, keep: bool) -> None:
+        self.keep = keep  # a feed of weeks must not hold a reference for each of its chunks
         self.size = source.size()
         self.provenance = Provenance.begin(source)
         self.before: dict[tuple[str, str], list[ChunkRef]] = {}
@@ -265,7 +266,8 @@ class _Progress:
                 yield item
 
     def count(self, refs: list[ChunkRef]) -> None:
-        self.done += refs
+        if self.keep:
+            self.done += refs
         for ref in refs:
             self.provenance.add(ref)
 

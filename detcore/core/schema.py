@@ -13,6 +13,8 @@ FRAME: Final = "frame"  # one readout of an imaging detector
 EVENT: Final = "event"  # position of a trigger in a chunk; its identity is event_id
 SAMPLE_DIMENSION: Final = "sample_dimension"  # CF contiguous ragged array: attribute of the count variable
 
+LIVE: Final = "live"  # attribute of the schema of a source without end: reductions that grow keep a window
+
 
 class MissingColumn(ValueError):
     """An input lacks something that the work needs."""

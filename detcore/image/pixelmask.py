@@ -10,12 +10,13 @@ habit of pyFAI, silx and numpy.ma; ``nonzero_good`` that of LCLS and DIALS.
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import h5py
 import numpy as np
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from detcore.core.paths import atomic
 from detcore.image.checks import checked_shape, read_model
@@ -33,8 +34,11 @@ CONVENTIONS = ("nxmx", "nonzero_bad", "nonzero_good")
 DATASET = "/entry/instrument/detector/pixel_mask"
 NOTE = "detcore_convention"
 NPY = b"\x93NUMPY"
+# NumPy reads the header of a .npy file as Python source, and lets through what that raises.
+BAD_HEADER = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError)
 MAX_OPERATIONS = 1_000
-MAX_TEXT = 16_000_000
+MAX_TEXT = 4_000_000
+MAX_NESTING = 100
 
 
 class PixelMask(BaseModel):
@@ -63,7 +67,7 @@ class PixelMask(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shape: Annotated[tuple[int, int], BeforeValidator(checked_shape)]
+    shape: Annotated[tuple[int, int], AfterValidator(checked_shape)]
     operations: Annotated[tuple[AnyOperation, ...], Field(max_length=MAX_OPERATIONS)] = ()
 
     def with_operations(self, *operations: Operation) -> PixelMask:
@@ -117,23 +121,28 @@ class PixelMask(BaseModel):
         Raises
         ------
         ValueError
-            It is not YAML, uses references (a small text could become endless), or does not describe a mask.
+            It is not YAML, uses references, is too long or too deep, or does not describe a mask.
         """
         if len(text) > MAX_TEXT:
             msg = f"{len(text)} characters are too many for a pixel mask (limit {MAX_TEXT}); save the raster instead"
             raise ValueError(msg)
         try:
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-                msg = "the YAML of a pixel mask may not use references (*name); write the values out"
-                raise ValueError(msg)
+            _check_events(text)
             values = yaml.safe_load(text)
         except yaml.YAMLError as error:
             msg = f"not readable as YAML: {error}"
             raise ValueError(msg) from None
-        except RecursionError:
-            msg = "the YAML of a pixel mask is nested too deeply"
-            raise ValueError(msg) from None
         return read_model(TypeAdapter(cls), values, "a pixel mask")
+
+
+def _check_events(text: str) -> None:
+    """Refuse YAML that would take endless time or memory, before anything is built from it."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > MAX_NESTING:
+            msg = "the YAML of a pixel mask may neither use references (*name) nor be nested too deeply"
+            raise ValueError(msg)
 
 
 def read_pixel_mask(
@@ -167,7 +176,7 @@ def read_pixel_mask(
     if start == NPY:
         try:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except BAD_HEADER as error:
             msg = f"{path}: not a readable .npy file: {error}"
             raise ValueError(msg) from None
         return _raster(stored, convention, str(path))
@@ -248,8 +257,7 @@ def _read_hdf5(path: Path, convention: Convention, dataset: str) -> NDArray[np.u
         msg = f"{path}: not readable as HDF5: {error}"
         raise ValueError(msg) from None
     with file:
-        link = file.get(dataset, getlink=True) if dataset in file else None
-        found = file.get(dataset) if isinstance(link, (h5py.HardLink, h5py.SoftLink)) else None
+        found = file.get(dataset)
         if not isinstance(found, h5py.Dataset):
             msg = f"{where}: no such dataset in this file"
             raise ValueError(msg)  # noqa: TRY004 - the file is wrong, not the type of an argument

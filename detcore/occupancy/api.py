@@ -11,6 +11,7 @@ import xarray as xr
 
 from detcore.core.reduction import Reduction, Together
 from detcore.core.run import run
+from detcore.core.schema import LIVE
 from detcore.core.source import ChunkRef, Instrument
 from detcore.occupancy import demo
 from detcore.occupancy.detectors import DetectorTable
@@ -23,6 +24,7 @@ from detcore.occupancy.steps import Channels, Filters, detector_id
 if TYPE_CHECKING:
     from detcore.core.executors import Executor
 
+LIVE_EVENTS = 200_000  # a live feed shows the hits per event of so many, some 40 spills
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
@@ -62,7 +64,8 @@ def reduction(filters: Filters | None = None, schema: xr.Dataset | None = None, 
     filters = filters or Filters()
     columns = set() if schema is None else set(map(str, schema.data_vars))
     table = DetectorTable.default() if schema is None else schema.attrs["detectors"]
-    wanted: list[Reduction] = [Hits(in_time="flag" in columns), HitsPerEvent(), Trend(by=by), Pairs()]
+    last = LIVE_EVENTS if schema is not None and schema.attrs.get(LIVE) else None
+    wanted: list[Reduction] = [Hits(in_time="flag" in columns), HitsPerEvent(last=last), Trend(by=by), Pairs()]
     if "tdc_time" in columns:
         wanted.append(DriftTime())
     if "trigger_bits" in columns:

@@ -98,7 +98,8 @@ class SpillFiles(FileSource):
         with lease(_open, path) as file:
             names = set(file.columns)
         channel = {"channel"} if {"detector_id", "element_id"} <= names else set()
-        return self._chunk(path, frozenset(names & {*_HITS, *_EVENTS}) | channel, np.zeros(0, np.int64), {}, {})
+        scalars = {name: np.zeros(0, np.int32) for name in sorted(names & set(_EVENTS))}
+        return self._chunk(path, frozenset(names & set(_HITS)) | channel, np.zeros(0, np.int64), scalars, {})
 
     def labelled(self, dtype: Any) -> xr.Dataset:
         """Return a chunk of no events with every column, whose ids had the given type in the file."""

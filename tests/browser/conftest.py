@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-import dashboard
 import pytest
 from playwright.sync_api import sync_playwright
+
+import dashboard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,9 +73,9 @@ class Server:
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Status and body of one request; a refused connection raises OSError."""
-        request = urllib.request.Request(self.base + path, headers=headers)  # noqa: S310 - our own server
+        request = urllib.request.Request(self.base + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import time
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,10 @@ import panel as pn
 import xarray as xr
 from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
+
 from dashboard import urlstate
 from dashboard.feeds import FeedRequest
+from dashboard.files import FileBrowser
 from detcore.core.parameters import Parameters
 from detcore.core.run import Snapshot
 from detcore.core.source import Instrument, Match, Problem
@@ -27,6 +28,7 @@ from detcore.core.source import Instrument, Match, Problem
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from dashboard.runtime import Runtime
     from dashboard.session import Session
@@ -43,6 +45,7 @@ class FakeParameters(Parameters):
     old: float = 0.0
     junk: bool = False
     broken: bool = False
+    files: bool = False
 
 
 def snapshots(request: FeedRequest, cancel: threading.Event, _: Callable[[str], None]) -> Iterator[Snapshot]:
@@ -81,8 +84,8 @@ class Tab:
             session.notify(line, "warning")
         if self.parameters.junk:
             session.notify(HOSTILE, "error")
-        self.files = tuple(map(str, runtime.demo(self.name) or ()))
-        self.feeds_of = runtime.feeds
+        self.files = tuple(map(str, runtime.demo(self.name) or runtime.roots.paths[:1]))
+        self.feeds_of, self.roots = runtime.feeds, runtime.roots
         self._open()
         self.source = ColumnDataSource({"image": [np.zeros((201, 56), np.uint8)], "number": [0]})
         self.more = pn.widgets.Button(name="More steps")
@@ -92,6 +95,8 @@ class Tab:
         if self.parameters.broken:
             msg = "no view today <b>really</b>"
             raise ValueError(msg)
+        if self.parameters.files:
+            return FileBrowser(self.roots, self._chosen, (".root",), sizing_mode="stretch_both", min_height=300)
         plot = figure(sizing_mode="stretch_both", min_height=200, name=f"plot-{self.name}")
         plot.image("image", source=self.source, x=0, y=0, dw=56, dh=201, palette="Viridis256")
         return pn.Column(self.more, pn.pane.Bokeh(plot, sizing_mode="stretch_both"), sizing_mode="stretch_both")
@@ -99,6 +104,9 @@ class Tab:
     def _open(self) -> None:
         wanted = self.parameters
         self.key = self.feeds_of.open(FeedRequest(self.name, self.files, wanted.live, wanted))
+
+    def _chosen(self, paths: tuple[Path, ...], live: bool) -> None:
+        self.session.notify(f"chosen {', '.join(path.name for path in paths)} live={live}", "warning")
 
     def _more(self, _: object) -> None:
         self.parameters = self.parameters.model_copy(update={"steps": self.parameters.steps + 5})

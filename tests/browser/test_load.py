@@ -95,7 +95,7 @@ def test_twenty_viewers_at_two_hertz(serve: Callable[..., Server], plugin: dict[
         return served, busy, late_share(server) - late
 
     served, busy, late = asyncio.run(watch())
-    print(
+    print(  # noqa: T201 - the number is the point of a load test
         f"\n{VIEWERS} viewers at {HZ} Hz for {SECONDS} s: pictures {min(served)} to {max(served)}, {100 * busy:.1f} % of a core"
     )
     assert min(served) >= 0.85 * HZ * SECONDS, f"the slowest viewer got {min(served)} pictures: {served}"
@@ -140,7 +140,7 @@ def test_two_hundred_viewers_leave_nothing_behind(serve: Callable[..., Server], 
     asyncio.run(come_and_go(3 * COMERS // 4))
     last = settled()
     grown = server.metric("process_resident_memory_bytes") - memory
-    print(
+    print(  # noqa: T201 - the number is the point of a load test
         f"\nafter {COMERS} viewers: {last:.0f} documents ({first:.0f} after a quarter), {grown / 1e6:+.0f} MB since then"
     )
     assert last <= 1, "documents of viewers that left are kept alive"

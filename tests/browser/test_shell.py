@@ -187,8 +187,12 @@ def test_metrics_are_for_this_host(fake: Server) -> None:
     ],
     ids=["panel serve", "python -m panel serve", "warm", "prefix"],
 )
-def test_endpoints_under_every_way_to_start(
-    serve: Callable[..., Server], plugin: dict[str, str], command: tuple[str, ...], args: tuple[str, ...]
+def test_every_way_to_start(
+    serve: Callable[..., Server],
+    plugin: dict[str, str],
+    visit: Callable[..., Visit],
+    command: tuple[str, ...],
+    args: tuple[str, ...],
 ) -> None:
     name, *rest = command
     program = sys.executable if name == "python" else shutil.which(name, path=str(Path(sys.executable).parent))
@@ -208,6 +212,10 @@ def test_endpoints_under_every_way_to_start(
         assert server.get("/metrics", **proxied, Authorization="Bearer sesame")[0] == 200
         assert server.get("/metrics", **proxied, Authorization="Bearer Sesame")[0] == 403
         assert server.metric("detcore_sessions") == 0
+        seen = visit(on=server, hz=5, steps=300)
+        until(seen, lambda: number(seen) > 2)
+        assert server.metric("detcore_sessions") == 1
+        seen.page.close()
     finally:
         server.stop()
 
@@ -244,6 +252,44 @@ def test_a_wall_comes_back_after_the_server_does(
     until(seen, lambda: number(seen) > 2)
     assert "display=wall" in seen.page.url
     seen.errors.clear()  # the browser reports each refused connection
+
+
+def test_the_file_browser_stays_inside_and_shows_names_as_text(
+    serve: Callable[..., Server], plugin: dict[str, str], visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    root = tmp_path / "runs"
+    (root / "run_10").mkdir(parents=True)
+    (root / "run_9").mkdir()
+    (root / "secret").symlink_to("/etc")
+    for name in ("a.root", "b.root", HOSTILE, "notes.txt"):
+        (root / "run_9" / name).write_text("x" * 1500)
+    server = serve(env=plugin, roots=[root])
+    seen = visit(on=server, files=1, size=LAPTOP)
+    page = seen.page
+    names = page.locator(".entry .name")
+    expect(names).to_have_text(["run_9", "run_10"])
+    page.locator(".entry", has_text="run_9").dblclick()
+    expect(names).to_have_text([HOSTILE, "a.root", "b.root"])
+    assert page.locator(".dc-files img").count() == 0
+    expect(page.locator(".entry").nth(1)).to_contain_text("1.5 kB")
+    page.get_by_placeholder("Filter").fill("ROOT")
+    page.locator(".entry", has_text="a.root").click()
+    page.locator(".entry", has_text="b.root").click(modifiers=["Control"])
+    expect(page.locator(".foot")).to_contain_text("2 selected")
+    seen.shoot(tmp_path / "files.png")
+    page.locator(".dc-follow").click()
+    page.locator(".dc-log").click()
+    expect(page.locator(".panel")).to_contain_text("chosen a.root, b.root live=True")
+    page.keyboard.press("Escape")
+    page.locator(".crumbs button", has_text="runs").click()
+    expect(names).to_have_text(["run_9", "run_10"])
+
+
+def test_wrong_settings_end_the_server_with_a_reason(
+    serve: Callable[..., Server], plugin: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError, match=r"data root .*/gone: no such folder; correct DETCORE_ROOTS"):
+        serve(env=plugin, roots=[tmp_path / "gone"])
 
 
 def test_screenshots(fake: Server, visit: Callable[..., Visit], tmp_path: Path) -> None:

@@ -70,7 +70,6 @@ def test_import_contracts_are_kept(root: Path) -> None:
     command = Path(sysconfig.get_path("scripts")) / "lint-imports"
     done = subprocess.run([command, "--no-cache"], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 kept, 0 broken" in done.stdout
 
 
 def test_only_format_modules_import_file_libraries(modules: dict[Path, ast.Module]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from detcore.core.run import Snapshot
 from detcore.core.store import Store
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -124,7 +124,11 @@ def runtime(tmp_path: Path, script: Script) -> Iterator[Runtime]:
         (root / f"{name}.x").write_text(name)
     settings = Settings(roots=(root,), cache=tmp_path / "cache")
     made: list[Runtime] = []
-    store = Store(on_viewers=lambda key, count: made[0].feeds.viewers_changed(key, count))
+
+    def changed(key: str, count: int) -> None:
+        made[0].feeds.viewers_changed(key, count)
+
+    store = Store(on_viewers=changed)
     feeds = Feeds(store, lambda: made[0].roots, linger_s=0.1, results=2, snapshots=script)
     made.append(Runtime(settings, store, feeds))
     yield made[0]

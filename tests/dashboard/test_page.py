@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -158,9 +160,6 @@ def test_discovery_reports_what_it_cannot_import(runtime: Runtime, monkeypatch: 
 
 
 def test_main_is_short_and_starts_nothing() -> None:
-    import inspect
-    from pathlib import Path
-
     lines = Path(inspect.getfile(module)).with_name("main.py").read_text().splitlines()
     assert len(lines) <= 15
     assert not any("thread" in line or "jit" in line for line in lines)

@@ -57,7 +57,7 @@ class Viewer:
 
     def __init__(self, runtime: Runtime, tools: Any, monkeypatch: pytest.MonkeyPatch, tab: FakeTab) -> None:
         self.loop, self.document, self.tab = Loop(), tools.LoopDocument(), tab
-        monkeypatch.setattr(module.IOLoop, "current", staticmethod(lambda: self.loop))
+        monkeypatch.setattr(module.IOLoop, "current", staticmethod(lambda **_: self.loop))
         self.session = Session(runtime, self.document, Strip())
         self.session.show(tab)
         self.session.start()

@@ -1,0 +1,294 @@
+"""The occupancy tab in a real browser, on the demo spills; numbers are compared with `occupancy.reduce`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from playwright.sync_api import expect
+
+from detcore import occupancy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.conftest import Server, Visit
+
+pytestmark = pytest.mark.browser
+LAPTOP, DESK, WALL = (1366, 768), (1920, 1080), (3840, 2160)
+SCREENSHOT = Path(__file__).parents[2] / "assets" / "screenshots" / "occupancy.png"
+WAIT_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def spills(server: Server) -> list[Path]:
+    """The demo's files, as the server wrote them."""
+    return sorted(Path(server.env["DETCORE_CACHE"]).glob("demo/occupancy-*/**/*.root"))
+
+
+@pytest.fixture(scope="module")
+def counts(spills: list[Path]) -> xr.Dataset:
+    return occupancy.reduce(spills)
+
+
+def channels(seen: Visit, column: str) -> np.ndarray[Any, Any]:
+    """A column of the map."""
+    found = seen.models("ColumnDataSource", f"m.name == 'channels' ? Array.from(m.data.{column} ?? []) : null")
+    return np.array([column for column in found if column is not None][0])
+
+
+def until(seen: Visit, wanted: Callable[[], Any], seconds: float = 30) -> None:
+    for _ in range(round(seconds * 10)):
+        if wanted():
+            return
+        seen.page.wait_for_timeout(100)
+    pytest.fail("it did not happen")
+
+
+def complete(seen: Visit) -> Visit:
+    """Wait until everything is counted and drawn."""
+    expect(seen.page.locator(".dc-strip")).to_contain_text("Complete", timeout=WAIT_MS)
+    until(seen, lambda: seen.models("ColumnDataSource", "m.name").count("channels") and channels(seen, "hits").size)
+    until(seen, lambda: np.isfinite(channels(seen, "shown").astype(float)).any())
+    return seen
+
+
+def title(seen: Visit, start: str) -> str:
+    """The title of the plot whose title begins so; empty if there is none."""
+    return next((text for text in seen.models("Title", "m.text") if text.startswith(start)), "")
+
+
+def tap(seen: Visit, x: float, y: float) -> None:
+    """Click the map at a place in its own coordinates."""
+    place = seen.page.evaluate(
+        """([x, y]) => {
+          const models = Bokeh.documents.flatMap(d => [...d._all_models.values()])
+          const plot = models.find(m => m.type == 'Figure' && m.renderers.some(r => r.data_source?.name == 'channels'))
+          const view = Bokeh.index.find_one_by_id(plot.id)
+          const box = view.canvas_view.el.getBoundingClientRect()
+          return [box.left + view.frame.x_scale.compute(x), box.top + view.frame.y_scale.compute(y)]
+        }""",
+        [x, y],
+    )
+    seen.page.mouse.click(*place)
+
+
+def expected_hits(seen: Visit, data: xr.Dataset) -> np.ndarray[Any, Any]:
+    ids, elements = channels(seen, "detector_id"), channels(seen, "element")
+    return np.asarray(data["hits"].values[ids - 1, elements - 1])
+
+
+def test_the_map_holds_the_counts_of_every_channel(visit: Callable[..., Visit], counts: xr.Dataset) -> None:
+    seen = complete(visit(tab="occupancy"))
+    hits = channels(seen, "hits")
+    assert hits.size == 4768
+    assert hits.sum() == int(counts["hits"].sum())
+    np.testing.assert_array_equal(hits, expected_hits(seen, counts))
+    ids, elements = channels(seen, "detector_id"), channels(seen, "element")
+    np.testing.assert_array_equal(channels(seen, "events_hit"), counts["events_hit"].values[ids - 1, elements - 1])
+    drawn = channels(seen, "value").astype(float)
+    np.testing.assert_array_equal(np.isnan(drawn), hits == 0)  # zero has its own grey
+
+
+def test_a_cut_changes_the_numbers_and_its_words_stand_in_the_title(
+    visit: Callable[..., Visit], counts: xr.Dataset, spills: list[Path]
+) -> None:
+    seen = complete(visit(controls=1))
+    before = int(channels(seen, "hits").sum())
+    assert before == int(counts["hits"].sum())
+    seen.page.get_by_label("In time", exact=True).click()
+    until(seen, lambda: int(channels(seen, "hits").sum()) < before)
+    complete(seen)
+    in_time = occupancy.reduce(spills, in_time=True)
+    until(seen, lambda: int(channels(seen, "hits").sum()) == int(in_time["hits"].sum()))
+    np.testing.assert_array_equal(channels(seen, "hits"), expected_hits(seen, in_time))
+    assert "in time" in title(seen, "Hits of every channel")
+    until(seen, lambda: "in_time=1" in seen.page.url)
+
+
+def test_an_impossible_cut_is_explained_where_it_is_made(visit: Callable[..., Visit]) -> None:
+    seen = complete(visit(controls=1))
+    box = seen.page.get_by_label("Spills", exact=True)
+    box.fill("ten")
+    box.press("Enter")
+    expect(seen.page.get_by_text(re.compile("write FIRST:LAST with whole numbers"))).to_be_visible(timeout=WAIT_MS)
+    assert "spills=" not in seen.page.url
+
+
+def test_a_click_on_a_channel_shows_everything_about_it(visit: Callable[..., Visit], counts: xr.Dataset) -> None:
+    seen = complete(visit(size=DESK))
+    ids, elements = channels(seen, "detector_id"), channels(seen, "element")
+    number = int(np.flatnonzero((ids == 3) & (elements == 74))[0])
+    x = float(channels(seen, "left")[number] + channels(seen, "right")[number]) / 2
+    tap(seen, x, 74.0)
+    hits = int(counts["hits"].sel(detector_id=3, element_id=74))
+    until(seen, lambda: title(seen, "D0X element 74") == f"D0X element 74: {hits:,} hits")
+    assert title(seen, "D0X drift time, shifters' window 602 to 1802 ns")
+    until(seen, lambda: "detector=3&element=74" in seen.page.url)
+    tap(seen, x, 195.0)  # above the last of its 160 elements: the whole plane
+    until(seen, lambda: title(seen, "D0X: "))
+
+
+def test_a_click_on_a_finding_selects_its_channel(visit: Callable[..., Visit]) -> None:
+    seen = complete(visit(panel="findings"))
+    seen.page.locator(".tabulator-row", has_text="hot").first.click()
+    until(seen, lambda: "detector=3&element=74" in seen.page.url)
+
+
+def test_the_link_reproduces_the_view(visit: Callable[..., Visit]) -> None:
+    wanted = {
+        "in_time": "1", "value": "hits_per_event", "scale": "linear", "separators": "0", "equal": "1",
+        "detector": "13", "element": "5", "panel": "spills",
+    }  # fmt: skip
+    seen = complete(visit(**wanted))
+    assert title(seen, "D2V element 5")
+    assert title(seen, "Hits per event of every channel · in time")
+    assert float(channels(seen, "top").max()) <= 1.01
+    until(seen, lambda: all(f"{name}={value}" in seen.page.url for name, value in wanted.items()))
+    again = complete(visit(**wanted))
+    np.testing.assert_array_equal(channels(again, "value"), channels(seen, "value"))
+
+
+def test_a_link_that_makes_no_sense_is_told_and_the_rest_is_shown(visit: Callable[..., Visit]) -> None:
+    seen = complete(visit(value="nonsense", spills="x", frobnicate="1"))
+    seen.page.locator(".dc-log").click()
+    panel = seen.page.locator(".panel")
+    expect(panel).to_contain_text("frobnicate")
+    expect(panel).to_contain_text("write FIRST:LAST")
+
+
+def test_two_viewers_share_one_feed(visit: Callable[..., Visit], server: Server) -> None:
+    def feeds() -> float:
+        lines = server.get("/metrics")[1].splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("detcore_feeds{"))
+
+    first = complete(visit(events="0:4000"))
+    count = feeds()
+    second = complete(visit(events="0:4000"))
+    assert feeds() == count
+    np.testing.assert_array_equal(channels(first, "hits"), channels(second, "hits"))
+
+
+def test_a_live_folder_is_followed_and_can_be_cancelled(
+    serve: Callable[..., Server], visit: Callable[..., Visit], tmp_path: Path, spills: list[Path]
+) -> None:
+    (tmp_path / spills[0].name).write_bytes(spills[0].read_bytes())
+    here = serve(roots=[tmp_path])
+    seen = visit(on=here, path=".", live=1)
+    one = int(occupancy.reduce(spills[:1])["hits"].sum())
+    until(seen, lambda: int(channels(seen, "hits").sum()) == one)
+    (tmp_path / "aside").write_bytes(spills[1].read_bytes())
+    (tmp_path / "aside").rename(tmp_path / spills[1].name)
+    two = int(occupancy.reduce(spills[:2])["hits"].sum())
+    until(seen, lambda: int(channels(seen, "hits").sum()) == two)
+    seen.page.locator(".dc-stop").click()
+    expect(seen.page.locator(".dc-strip")).to_contain_text("Cancelled", timeout=WAIT_MS)
+
+
+def test_a_reference_gives_ratios(
+    serve: Callable[..., Server], visit: Callable[..., Visit], tmp_path: Path, spills: list[Path]
+) -> None:
+    for path in spills[:2]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    here = serve(roots=[tmp_path])
+    seen = complete(visit(on=here, path=spills[1].name, reference=spills[0].name, value="ratio"))
+    until(seen, lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
+    data, reference = occupancy.reduce(spills[1:2]), occupancy.reduce(spills[:1])
+    ids, elements = channels(seen, "detector_id"), channels(seen, "element")
+    ratio = occupancy.rates(data, "ratio", reference).values[ids - 1, elements - 1]
+    drawn = channels(seen, "ratio").astype(float)
+    both = np.isfinite(drawn) & np.isfinite(ratio)
+    assert both.sum() > 4000
+    np.testing.assert_allclose(drawn[both], ratio[both], rtol=1e-6)
+
+
+def test_the_event_display_goes_from_event_to_event(visit: Callable[..., Visit], spills: list[Path]) -> None:
+    def event() -> list[list[float]]:
+        found = seen.models("ColumnDataSource", "m.name == 'event' ? Array.from(m.data.element) : null")
+        return [elements for elements in found if elements is not None]
+
+    def shows(number: int) -> bool:
+        wanted = occupancy.read_event(spills[0], number)["element_id"].values
+        return bool(event()) and sorted(event()[0]) == sorted(wanted.tolist())
+
+    hits = occupancy.reduce(spills[:1])["hits_per_event"].values
+    first, second = np.flatnonzero(hits > 0)[:2].tolist()
+    seen = complete(visit(panel="display", event=first))
+    until(seen, lambda: shows(first))
+    seen.page.get_by_role("button", name="Next event").click()
+    until(seen, lambda: shows(second))
+    until(seen, lambda: f"event={second}" in seen.page.url)
+    seen.page.get_by_role("button", name="Previous event").click()
+    until(seen, lambda: shows(first))
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "start"),
+    [
+        ("Counts (JSON)", "total_hits_data.json", b"{"),
+        ("Counts (CSV)", "total_hits_data.csv", b"Group,"),
+        ("Settings (YAML)", "settings.yaml", b"in_time: true"),
+        ("Map as shown (PNG)", "occupancy_map.png", b"\x89PNG"),
+    ],
+)
+def test_exports_open_again(
+    label: str, name: str, start: bytes, visit: Callable[..., Visit], spills: list[Path], tmp_path: Path
+) -> None:
+    seen = complete(visit(controls=1, in_time=1))
+    seen.page.locator(".bk-tab", has_text="Export").click()
+    with seen.page.expect_download(timeout=60_000) as download:
+        seen.page.get_by_role("button", name=label).click()
+    assert download.value.suggested_filename == name
+    download.value.save_as(tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    assert content.startswith(start)
+    if name.endswith(".json"):
+        counted = np.array(json.loads(content)["hits_array"])
+        assert counted.sum() == int(occupancy.reduce(spills, in_time=True)["hits"].sum())
+
+
+def test_the_command_line_can_be_copied(visit: Callable[..., Visit], spills: list[Path]) -> None:
+    seen = complete(visit(controls=1, in_time=1, planes="D0X"))
+    seen.page.locator(".bk-tab", has_text="Export").click()
+    expect(seen.page.get_by_label("The same on the command line")).to_have_value(re.compile("^detcore "), timeout=WAIT_MS)
+    seen.page.get_by_role("button", name="Copy as command").click()
+    until(seen, lambda: seen.page.evaluate("navigator.clipboard.readText()"))
+    words = shlex.split(seen.page.evaluate("navigator.clipboard.readText()"))
+    assert words[:6] == ["detcore", "occupancy", "run", "--in-time", "--planes", "D0X"]
+    assert words[6:] == list(map(str, spills))
+
+
+def test_it_fills_every_screen(visit: Callable[..., Visit]) -> None:
+    for size in (LAPTOP, DESK, WALL):
+        seen = complete(visit(size=size))
+        page = seen.page.evaluate("[document.documentElement.scrollHeight, innerHeight]")
+        assert page[0] <= page[1]
+        boxes = seen.models("Figure", "(v => v ? v.el.getBoundingClientRect().toJSON() : null)(Bokeh.index.find_one_by_id(m.id))")
+        shown = [box for box in boxes if box and box["width"] > 0]
+        assert len(shown) >= 5
+        assert all(box["height"] >= 85 and box["width"] >= 150 for box in shown)
+        assert max(box["bottom"] for box in shown) <= size[1]
+        assert max(box["right"] for box in shown) > 0.95 * size[0]
+        covered = sum(box["width"] * box["height"] for box in shown)
+        assert covered > 0.6 * size[0] * size[1]
+
+
+def test_the_wall_has_no_controls(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    seen = complete(visit(size=WALL, display="wall", tabs="occupancy"))
+    expect(seen.page.locator("button:visible")).to_have_count(0)
+    sizes = seen.models("LinearAxis", "parseFloat(m.major_label_text_font_size)")
+    assert min(sizes) > 30  # pixels on a 4K screen
+    seen.shoot(tmp_path / "wall.png")
+
+
+def test_screenshot(visit: Callable[..., Visit]) -> None:
+    seen = complete(visit(size=DESK, detector=3, element=74))
+    until(seen, lambda: title(seen, "D0X element 74"))
+    seen.page.wait_for_timeout(1500)
+    assert seen.shoot(SCREENSHOT).stat().st_size > 50_000
