@@ -236,8 +236,7 @@ class Tab:
         self.map.fill(results, results.value(view), look, title)
         self.map.map.choose(look.detector, look.element)
         if self.wall:
-            states = results.planes.loc[ids]
-            self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), 0, upright=True)
+            self.board.show(results.columns, *results.states(), 0, upright=True)
             return
         self._top_half(look.panel != "display")
         self.beside.fill(results, look, detector_id, words)

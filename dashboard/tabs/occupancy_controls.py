@@ -83,7 +83,7 @@ class ViewBar:
     def show(self, look: Look, *, reference: bool) -> None:
         """Show what is drawn now."""
         self._value.disabled_options = [] if reference else ["ratio"]
-        self._value.value = look.value
+        self._value.value = look.value if reference or look.value != "ratio" else "hits"
         self._scale.param.update(value=look.scale, disabled=look.value == "significance")
         on = {
             "robust": look.limits == "robust",

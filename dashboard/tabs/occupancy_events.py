@@ -17,7 +17,6 @@ from dashboard.views.eventmap import EventMap
 from dashboard.views.grid import ChannelGrid
 from dashboard.views.heat import Heat, Scale
 from detcore import occupancy, run
-from detcore.occupancy.reductions import DriftMap
 
 if TYPE_CHECKING:
     import threading
@@ -171,7 +170,7 @@ class Drift(Panel):
         def count(cancel: threading.Event) -> xr.Dataset:
             source = occupancy.open_files(paths)
             steps = filters.steps(source.table)
-            return run(source, DriftMap(detector_id=detector_id).after(*steps), cancel=cancel)
+            return run(source, occupancy.DriftMap(detector_id=detector_id).after(*steps), cancel=cancel)
 
         found = self._work.ask((paths, filters, detector_id), count)
         self._busy.visible = self._cancel.visible = found is None

@@ -13,7 +13,6 @@ import panel_material_ui as pmui
 
 from dashboard.tabs.background import in_thread
 from detcore import occupancy
-from detcore.occupancy import plots, products
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,11 +105,11 @@ def content(name: str, results: Results, look: Look, settings: str, words: str) 
     if name == "settings.yaml":
         return settings.encode()
     if name == "checks.csv":
-        return products.csv_text(results.findings).encode()
+        return occupancy.csv_text(results.findings).encode()
     with tempfile.TemporaryDirectory(prefix="detcore-export-") as folder:
         place = Path(folder) / name
         if name == "occupancy_map.png":
-            products.save_figure(picture(results, look, words), place)
+            occupancy.save_figure(picture(results, look, words), place)
         elif name == "occupancy.zip":
             _zip(results, settings, place)
         else:
@@ -123,7 +122,7 @@ def picture(results: Results, look: Look, words: str) -> Any:
     values = occupancy.rates(results.data, look.value, results.reference)
     mode: Any = look.value if look.value in {"ratio", "significance"} else look.scale
     label = str(values.attrs["long_name"])
-    return plots.overall(
+    return occupancy.overall(
         results.data,
         look.separators,
         mode,
@@ -137,13 +136,13 @@ def _zip(results: Results, settings: str, place: Path) -> None:
     folder = place.parent / "QTracker_Station_Occupancies"
     _write(results, folder, None)
     (folder / "settings.yaml").write_text(settings)
-    (folder / "checks.csv").write_text(products.csv_text(results.findings))
+    (folder / "checks.csv").write_text(occupancy.csv_text(results.findings))
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             archive.write(file, file.relative_to(place.parent))
 
 
 def _write(results: Results, folder: Path, only: set[str] | None) -> None:
-    _, problems = products.write_all(results.data, folder, table=occupancy.DetectorTable.default(), only=only)
+    _, problems = occupancy.write_all(results.data, folder, table=occupancy.DetectorTable.default(), only=only)
     if problems:
         raise OSError("; ".join(map(str, problems)))

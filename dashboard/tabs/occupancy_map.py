@@ -157,8 +157,7 @@ class MapPanel:
         )
         if (results.judgement, grid, look.marks, dropped) != self._judged:
             self._judged = (results.judgement, grid, look.marks, dropped)
-            states = results.planes.loc[[column.detector_id for column in results.columns]]
-            self.map.judge(states["state"].tolist(), states["reason"].tolist(), dropped)
+            self.map.judge(*results.states(), dropped)
             self.map.mark(results.findings if look.marks else None)
 
 

@@ -59,9 +59,9 @@ class Planes(Panel):
         if (results.judgement, detector_id, words) == self._shown:
             return
         self._shown = (results.judgement, detector_id, words)
-        states = results.planes.loc[[column.detector_id for column in results.columns]]
-        self.board.show(results.columns, states["state"].tolist(), states["reason"].tolist(), detector_id)
-        ok = int((states["state"] == "OK").sum())
+        states, reasons = results.states()
+        self.board.show(results.columns, states, reasons, detector_id)
+        ok = states.count("OK")
         self.board.figure.title.text = (
             f"{ok} of {len(states)} planes are OK{words}; hover for the reason, click for the plane"
         )
@@ -167,7 +167,7 @@ class Spills(Panel):
         rate = (data["trend"].values / np.maximum(data["trend_events"].values, 1)[:, None]).T[order]
         relative = bool(self._relative.value)
         if relative:
-            mean = rate.mean(axis=1, keepdims=True)
+            mean = rate.sum(axis=1, keepdims=True) / max(rate.shape[1], 1)
             rate = np.divide(rate, mean, out=np.zeros_like(rate), where=mean > 0)
         ends: dict[str, list[int]] = {}
         for number, column in enumerate(columns):

@@ -13,7 +13,6 @@ import numpy as np
 from dashboard.tabs.background import Shared
 from dashboard.views.grid import Column
 from detcore import occupancy
-from detcore.occupancy.analysis import expected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +58,11 @@ class Results:
     def findings(self) -> pd.DataFrame:
         """One row for each finding."""
         return self.judgement.findings
+
+    def states(self) -> tuple[list[str], list[str]]:
+        """Return state and reason of each column; those that the checks say nothing about have an empty state."""
+        rows = self.planes.reindex([column.detector_id for column in self.columns])
+        return rows["state"].fillna("").tolist(), rows["reason"].fillna("not judged: outside the cut").tolist()
 
     def value(self, view: str) -> NDArray[np.float64]:
         """Return the map in one of the analysis' views; computed once."""
@@ -148,7 +152,7 @@ def _judge(feed: str, data: xr.Dataset, reference: xr.Dataset | None, *, final: 
     judgement = Judgement(
         planes=occupancy.planes(data, reference).set_index("detector_id"),
         findings=occupancy.check(data, reference),
-        expected=expected(data["hits"].values, data["n_elements"].values),
+        expected=occupancy.expected(data["hits"].values, data["n_elements"].values),
     )
     with _LOCK:
         _JUDGED[key] = (time.monotonic(), judgement)

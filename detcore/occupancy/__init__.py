@@ -8,6 +8,7 @@ Three lines in a notebook::
 """
 
 from detcore.occupancy.analysis import check as check
+from detcore.occupancy.analysis import expected as expected
 from detcore.occupancy.analysis import planes as planes
 from detcore.occupancy.analysis import rates as rates
 from detcore.occupancy.api import INSTRUMENT as INSTRUMENT
@@ -21,6 +22,12 @@ from detcore.occupancy.api import reduction as reduction
 from detcore.occupancy.api import write_demo as write_demo
 from detcore.occupancy.detectors import Detector as Detector
 from detcore.occupancy.detectors import DetectorTable as DetectorTable
+from detcore.occupancy.exchange import read_hits as read_hits
+from detcore.occupancy.plots import overall as overall
+from detcore.occupancy.products import csv_text as csv_text
+from detcore.occupancy.products import save_figure as save_figure
+from detcore.occupancy.products import write_all as write_all
+from detcore.occupancy.reductions import DriftMap as DriftMap
 from detcore.occupancy.steps import FLAGS as FLAGS
 from detcore.occupancy.steps import TRIGGERS as TRIGGERS
 from detcore.occupancy.steps import Filters as Filters

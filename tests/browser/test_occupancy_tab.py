@@ -256,7 +256,9 @@ def test_exports_open_again(
 def test_the_command_line_can_be_copied(visit: Callable[..., Visit], spills: list[Path]) -> None:
     seen = complete(visit(controls=1, in_time=1, planes="D0X"))
     seen.page.locator(".bk-tab", has_text="Export").click()
-    expect(seen.page.get_by_label("The same on the command line")).to_have_value(re.compile("^detcore "), timeout=WAIT_MS)
+    expect(seen.page.get_by_label("The same on the command line")).to_have_value(
+        re.compile("^detcore "), timeout=WAIT_MS
+    )
     seen.page.get_by_role("button", name="Copy as command").click()
     until(seen, lambda: seen.page.evaluate("navigator.clipboard.readText()"))
     words = shlex.split(seen.page.evaluate("navigator.clipboard.readText()"))
@@ -269,7 +271,9 @@ def test_it_fills_every_screen(visit: Callable[..., Visit]) -> None:
         seen = complete(visit(size=size))
         page = seen.page.evaluate("[document.documentElement.scrollHeight, innerHeight]")
         assert page[0] <= page[1]
-        boxes = seen.models("Figure", "(v => v ? v.el.getBoundingClientRect().toJSON() : null)(Bokeh.index.find_one_by_id(m.id))")
+        boxes = seen.models(
+            "Figure", "(v => v ? v.el.getBoundingClientRect().toJSON() : null)(Bokeh.index.find_one_by_id(m.id))"
+        )
         shown = [box for box in boxes if box and box["width"] > 0]
         assert len(shown) >= 5
         assert all(box["height"] >= 85 and box["width"] >= 150 for box in shown)

@@ -43,7 +43,7 @@ def test_progress_grows_to_one_and_versions_count(toys, executor):
     fractions = [snapshot.fraction for snapshot in snapshots]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    assert len(snapshots) > 3 or executor == Inline()
+    assert len(snapshots) > 1
     assert [snapshot.version for snapshot in snapshots] == list(range(1, len(snapshots) + 1))
     assert {snapshot.status for snapshot in snapshots[:-1]} <= {"running"}
     assert snapshots[-1].status == "complete"
@@ -172,9 +172,9 @@ def test_large_states_do_not_drown_the_work_in_snapshots(toys):
             time.sleep(0.05)
             return super().finalize(state)
 
-    source = toys.Numbers(rows=1000, seconds=0.001)
+    source, began = toys.Numbers(rows=1000, seconds=0.001), time.monotonic()
     snapshots = list(stream(source, Heavy(), executor=Threads(2), every=0.0))
-    assert len(snapshots) <= 5  # 300 chunks; showing one costs as much as fifty of them
+    assert len(snapshots) <= 2 + (time.monotonic() - began) / 0.5  # at most a tenth of the time goes into them
 
 
 # ---- input that is empty or unlike

@@ -413,10 +413,10 @@ def in_browser(url: str, act: Callable[[Page], None]) -> None:
             browser = playwright.chromium.launch(executable_path=found, headless=True, args=ARGS)
             page = browser.new_page(viewport={"width": 900, "height": 760})
             errors: list[str] = []
-            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
             page.goto(url)
             act(page)
-            assert errors == []
+            assert not errors, f"{len(errors)} errors, first: {errors[0]}"
             browser.close()
 
     with ThreadPoolExecutor(1) as pool:
