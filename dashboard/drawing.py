@@ -17,7 +17,7 @@ from bokeh.events import DoubleTap, MouseEnter, MouseLeave, MouseMove, Press, Se
 from bokeh.models import BoxSelectTool, ColumnDataSource, CustomJS, PolyAnnotation
 from bokeh.models.tools import Drag
 
-from dashboard.shapes import DIGITS, MAX_CORNERS, Annotation, Shape, drawn, number, read, rectangle
+from dashboard.shapes import DIGITS, MAX_CORNERS, Annotation, Shape, drawn, is_like, number, read, rectangle
 from detcore.image import Polygon, Rectangle, Region
 
 if TYPE_CHECKING:
@@ -52,22 +52,27 @@ keys._listener ??= (event) => {
 window.addEventListener("keydown", keys._listener)
 """
 _LEAVE = 'window.removeEventListener("keydown", keys._listener)'
-# The line to the mouse exists in the browser only: nothing is sent while it moves.
+# The line to the mouse exists in the browser only: nothing is sent while it moves. Both columns of corners arrive
+# together, as x and y of an annotation would not, and a picture drawn between the two fails.
 _FOLLOW = """
 const {x, y} = corners.data
-if (x.length) draft.setv({xs: [...x, cb_obj.x], ys: [...y, cb_obj.y]}, {sync: false})
+const more = x.length && cb_obj.event_name == "mousemove"
+draft.setv({xs: more ? [...x, cb_obj.x] : [...x], ys: more ? [...y, cb_obj.y] : [...y]}, {sync: false})
 """
 
 
 class Drawing:
     """Regions that one person edits on one figure.
 
+    Its methods change Bokeh models, so call them with the lock of the document: in a callback of Bokeh, or, from one of
+    Panel, through ``document.add_next_tick_callback``.
+
     Parameters
     ----------
     plot
         A figure of this session, not yet shown, with x in columns and y in rows of the image and fixed ranges.
     on_change
-        Called with all regions after each change, on the session's own loop.
+        Called with all regions after each change, with the lock held.
 
     Examples
     --------
@@ -100,16 +105,18 @@ class Drawing:
         self._idle_drag = plot.toolbar.active_drag
         self._box = BoxSelectTool(renderers=[], visible=False, description="Rectangle")
         plot.add_tools(self._box)
-        self._draft = PolyAnnotation(xs=[], ys=[], line_color=CHOSEN, line_width=2, fill_color=CHOSEN, fill_alpha=0.15)
-        self._draft.update(line_alpha=1.0, level="overlay")
-        plot.add_layout(self._draft)
+        draft = PolyAnnotation(xs=[], ys=[], line_color=CHOSEN, line_width=2, fill_color=CHOSEN, fill_alpha=0.15)
+        draft.update(line_alpha=1.0, level="overlay", editable=False)
+        plot.add_layout(draft)
         self._dots = ColumnDataSource({"x": [], "y": []})
         plot.scatter("x", "y", source=self._dots, size=REACH, line_color="white", fill_color=CHOSEN, level="overlay")
         self._keys = ColumnDataSource({"key": [], "count": []})
         self._keys.on_change("data", self._key_pressed)
         plot.js_on_event(MouseEnter, CustomJS(args={"keys": self._keys, "known": sorted(KEYS)}, code=_ENTER))
         plot.js_on_event(MouseLeave, CustomJS(args={"keys": self._keys}, code=_LEAVE))
-        plot.js_on_event(MouseMove, CustomJS(args={"corners": self._dots, "draft": self._draft}, code=_FOLLOW))
+        follow = CustomJS(args={"corners": self._dots, "draft": draft}, code=_FOLLOW)
+        self._dots.js_on_change("data", follow)
+        plot.js_on_event(MouseMove, follow)
         plot.on_event(SelectionGeometry, self._box_drawn)
         for clicked in (Tap, DoubleTap, Press):  # fast, twice and slow: all are clicks to a person
             plot.on_event(clicked, self._clicked)
@@ -125,7 +132,7 @@ class Drawing:
             # The description is also what a screen reader says, so it begins with the label.
             button = pmui.Button(label=label, icon=icon, description=f"{label}: {what}", size="small", margin=0)
             button.variant = "outlined"
-            button.on_click(lambda _, act=act: act())
+            button.on_click(lambda _, act=act: self._locked(act))
             self._buttons[label.lower()] = button
         self._hint = pmui.Typography("", variant="body2", css_classes=["dc-drawing-hint"], margin=(0, 10))
         self._refresh()
@@ -212,6 +219,13 @@ class Drawing:
             self._past.append(self._regions)
             self._become(self._future.pop(), None)
 
+    def _locked(self, act: Callable[[], None]) -> None:
+        """Act while Bokeh holds the lock of the document: Panel calls buttons without it when messages are under way."""
+        if self._plot.document is None:
+            act()
+        else:
+            self._plot.document.add_next_tick_callback(act)
+
     def _commit(self, regions: tuple[Shape, ...], selected: int | None) -> None:
         if regions == self._regions:
             return
@@ -227,7 +241,7 @@ class Drawing:
     def _show(self) -> None:
         """Make the figure show the truth. What already does is not touched: it may be under the mouse."""
         wanted = [drawn(region) for region in self._regions]
-        same = takewhile(lambda pair: type(pair[0]) is pair[1][0], zip(self._shown, wanted, strict=False))
+        same = takewhile(lambda pair: is_like(*pair), zip(self._shown, self._regions, strict=False))
         for shape in self._shown[(keep := sum(1 for _ in same)) :]:
             self._plot.center.remove(shape)
         del self._shown[keep:]
@@ -366,9 +380,7 @@ class Drawing:
 
     def _set_corners(self, corners: tuple[tuple[float, float], ...]) -> None:
         self._corners = corners
-        xs, ys = [x for x, _ in corners], [y for _, y in corners]
-        self._dots.data = {"x": xs, "y": ys}
-        self._draft.update(xs=xs, ys=ys)
+        self._dots.data = {"x": [x for x, _ in corners], "y": [y for _, y in corners]}
 
     def _is_near(self, x: float, y: float, corners: Sequence[tuple[float, float]]) -> bool:
         """Whether (x, y) is within reach of a corner on the screen, as it is zoomed now."""

@@ -77,6 +77,13 @@ def drawn(region: Shape) -> tuple[type[Annotation], dict[str, Any]]:
     return PolyAnnotation, {"xs": list(xs), "ys": list(ys)}
 
 
+def is_like(shape: Annotation, region: Shape) -> bool:
+    """Whether an annotation can be moved to show a region; x and y of new corners would arrive one after the other."""
+    if isinstance(shape, BoxAnnotation):
+        return isinstance(region, Rectangle)
+    return isinstance(region, Polygon) and len(shape.xs) == len(region.vertices)
+
+
 def read(shape: Annotation, region: Shape) -> Shape:
     """Return what an annotation shows now: `region` itself if it was not moved, else a new one with few digits.
 

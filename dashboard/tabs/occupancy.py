@@ -212,7 +212,7 @@ class Tab:
         self.map.pane.visible = self.bar.view.visible = shown
 
     def _say(self, text: str) -> None:
-        self._message.param.update(object=text, visible=bool(text))
+        self._message.param.update(text=text, visible=bool(text))
 
     def _why(self, snapshot: Snapshot | None) -> str:
         if not self._keys:

@@ -148,7 +148,7 @@ class FilterForm:
 
     def complain(self, text: str) -> None:
         """Say what is wrong with the cuts."""
-        self._error.param.update(object=text, visible=bool(text))
+        self._error.param.update(text=text, visible=bool(text))
 
     def show(self, filters: occupancy.Filters) -> None:
         """Show the cuts that are made now."""
@@ -234,7 +234,7 @@ class Controls:
         self.form.show(filters)
         lines = [f"Shown: {place.path.replace('|', ', ') or 'the demo'}" + (", followed live" if place.live else "")]
         lines += [f"Reference: {place.reference.replace('|', ', ')}"] if place.reference else []
-        self._path.object = "\n".join(lines)
+        self._path.text = "\n".join(lines)
         self._forget.visible = bool(place.reference)
 
 

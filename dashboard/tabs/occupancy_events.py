@@ -100,7 +100,7 @@ class Display(Panel):
             self.map.arrange(grid)
         self._hits = data["hits_per_event"].values
         if not len(self._hits):
-            self._text.object = "No event passes the cut."
+            self._text.text = "No event passes the cut."
             return
         self._event = min(look.event, len(self._hits) - 1)
         self._number.param.update(value=self._event, end=len(self._hits) - 1)
@@ -119,7 +119,7 @@ class Display(Panel):
         known = ", ".join(f"{name} {facts[key]}" for name, key in names if facts.get(key, -1) >= 0)
         bits = int(facts.get("trigger_bits", -1))
         fired = [name for bit, name in enumerate(occupancy.TRIGGERS) if bits >= 0 and bits >> bit & 1]
-        self._text.object = (
+        self._text.text = (
             f"{self._event + 1:,} of {total:,}{words} · {Path(facts['file']).name}, entry {facts['entry']}"
             + (f" · triggers {', '.join(fired)}" if fired else "")
         )
@@ -163,7 +163,7 @@ class Drift(Panel):
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
         name = results.name(detector_id)
         if "drift_time" not in results.data:
-            self._text.object = "The files have no tdcTime."
+            self._text.text = "The files have no tdcTime."
             return
         paths, filters = self._source()
 
@@ -175,7 +175,7 @@ class Drift(Panel):
         found = self._work.ask((paths, filters, detector_id), count)
         self._busy.visible = self._cancel.visible = found is None
         self._again.visible = found is not None
-        self._text.object = f"Counting {name} …" if found is None else ""
+        self._text.text = f"Counting {name} …" if found is None else ""
         if found is None or "drift_map" not in found:
             return
         time = found["time_coarse"].values

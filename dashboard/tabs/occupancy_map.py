@@ -9,6 +9,7 @@ import numpy as np
 import panel as pn
 from bokeh.events import Tap
 
+from dashboard.plain import Plain
 from dashboard.tabs.occupancy_look import TWO_SIDED, UNITS
 from dashboard.tabs.occupancy_results import colour_limits, headline
 from dashboard.views.channelmap import FINDINGS, ChannelMap, Colouring
@@ -50,12 +51,10 @@ def pane(figure: object, **styles: str) -> pn.pane.Bokeh:
     return pn.pane.Bokeh(figure, sizing_mode="stretch_both", margin=0, styles=styles)
 
 
-def text(**styles: str) -> pn.pane.Str:
-    """Return a pane for words from anywhere; what it holds is shown as text only."""
-    return pn.pane.Str(
-        "", margin=(6, 8), sizing_mode="stretch_width", styles={"overflow-wrap": "anywhere", **styles},
-        stylesheets=["pre { font: 400 13px/1.4 Roboto, sans-serif !important; white-space: pre-wrap !important; margin: 0; overflow: hidden; }"],
-    )  # fmt: skip
+def text(**styles: str) -> Plain:
+    """Return a place for words from anywhere."""
+    looks = {"font": "400 13px/1.4 Roboto, sans-serif", "color": "var(--panel-on-surface-color)"} | styles
+    return Plain(margin=(6, 8), sizing_mode="stretch_width", styles=looks)
 
 
 def key() -> pn.pane.HTML:
@@ -206,7 +205,7 @@ class Beside:
             self.drift.fit()
             window = (plane.t_min, plane.t_max) if plane else (None, None)
             self.drift.window(*window)
-            around = f", shifters' window {window[0]:g} to {window[1]:g} ns" if plane else ""
+            around = f" (window {window[0]:g} to {window[1]:g} ns)" if plane else ""
             self.drift.figure.title.text = f"{name} drift time{around}"
         else:
             self.drift.hide("hits")

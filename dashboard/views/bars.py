@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
 
-from dashboard.views.style import ACCENT, DIGITS, blank
+from dashboard.views.style import ACCENT, blank, digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Bars:
         self.figure = plot = blank(x_label, y_label, wall=wall)
         plot.x_range, plot.y_range = Range1d(-0.6, 0.6), Range1d(0, 1)
         plot.xgrid.grid_line_color = None
-        plot.yaxis.formatter = DIGITS
+        plot.yaxis.formatter = digits()
         plot.xaxis.major_label_orientation = 0.7
         self.source = ColumnDataSource({"x": [], "top": [], "name": []})
         bars = plot.vbar("x", 0.8, "top", source=self.source, fill_color=ACCENT, fill_alpha=0.6, line_color=ACCENT)

@@ -21,7 +21,7 @@ from bokeh.models import (
 )
 from bokeh.palettes import interp_palette
 
-from dashboard.views.style import ACCENT, DIGITS, MUTED, STATES, ZERO, blank, grow
+from dashboard.views.style import ACCENT, MUTED, STATES, ZERO, blank, digits, grow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +117,7 @@ class ChannelMap:
         self._bar = ColorBar(
             color_mapper=self._mapper,
             ticker=LogTicker(mantissas=[1, 2, 5]),
-            formatter=DIGITS,
+            formatter=digits(),
             width=12,
             padding=4,
             label_standoff=6,

@@ -18,7 +18,7 @@ from bokeh.models import (
     Span,
 )
 
-from dashboard.views.style import ACCENT, DIGITS, MUTED, blank, grow, set_scale, short
+from dashboard.views.style import ACCENT, MUTED, blank, digits, grow, set_scale, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ class Curve:
 
     def __init__(self, x_label: str, y_label: str, series: Sequence[Series], *, wall: bool = False) -> None:
         self.figure = plot = blank(x_label, y_label, wall=wall)
-        plot.yaxis.formatter = DIGITS
+        plot.yaxis.formatter = digits()
         plot.xaxis.major_label_policy = NoOverlap(min_distance=6)
         plot.min_border_left = 68  # curves below each other stay aligned
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)

@@ -18,7 +18,7 @@ from bokeh.models import (
 )
 
 from dashboard.views.channelmap import SEQUENTIAL
-from dashboard.views.style import ACCENT, DIGITS, ZERO, blank, grow
+from dashboard.views.style import ACCENT, ZERO, blank, digits, grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class EventMap:
         self._bar = ColorBar(
             color_mapper=self._mapper,
             ticker=BasicTicker(),
-            formatter=DIGITS,
+            formatter=digits(),
             width=12,
             padding=4,
             label_standoff=6,

@@ -21,13 +21,13 @@ from bokeh.models import (
 )
 
 from dashboard.views.channelmap import DIVERGING, SEQUENTIAL
-from dashboard.views.style import ACCENT, DIGITS, ZERO, blank, grow, short
+from dashboard.views.style import ACCENT, ZERO, blank, digits, grow, short
 
 if TYPE_CHECKING:
     from bokeh.models import Axis
     from numpy.typing import NDArray
 
-LOOK_UP = "return names.length ? String(names[Math.round(value)] ?? '') : value.toFixed(value % 1 && digits ? 1 : 0)"
+LOOK_UP = "return names.length ? String(names[Math.round(value)] ?? '') : String(Math.round(value))"
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class Heat:
         edges = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
         plot.quad(**edges, source=self._frame, fill_color=None, line_color=ACCENT, line_width=1.5)
         self._bar = ColorBar(
-            color_mapper=self._mapper, ticker=LogTicker(mantissas=[1, 2, 5]) if log else BasicTicker(), formatter=DIGITS,
+            color_mapper=self._mapper, ticker=LogTicker(mantissas=[1, 2, 5]) if log else BasicTicker(), formatter=digits(),
             width=10, padding=4, label_standoff=6, title=value_label,
         )  # fmt: skip
         plot.add_layout(self._bar, "right")
         grow(self._bar, wall=wall)
-        self._look_up = {key: CustomJSHover(code=LOOK_UP, args={"names": [], "digits": 1}) for key in ("$x", "$y")}
+        self._look_up = {key: CustomJSHover(code=LOOK_UP, args={"names": []}) for key in ("$x", "$y")}
         tips = [(x_label, "$x{custom}"), (y_label, "$y{custom}"), (value_label, "@image{0,0.[0000]}")]
         if not wall:
             plot.add_tools(HoverTool(renderers=[image], tooltips=tips, formatters=dict(self._look_up)))
@@ -133,7 +133,7 @@ class Heat:
                 span.update(start=scale.start, end=end, reset_start=scale.start, reset_end=end)
             names = list(scale.names)
             if self._look_up[key].args["names"] != names:
-                self._look_up[key].args = {"names": names, "digits": 1}
+                self._look_up[key].args = {"names": names}
                 _name(axis, scale)
 
     def frame(self, left: float, right: float, bottom: float, top: float) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Span
 
-from dashboard.views.style import ACCENT, DIGITS, EXPECTED, MUTED, blank, set_scale
+from dashboard.views.style import ACCENT, EXPECTED, MUTED, blank, digits, set_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Histogram:
             {"left": [], "right": [], "top": [], "bottom": [], "count": [], "range": [], "colour": []}
         )
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
-        plot.yaxis.formatter = DIGITS
+        plot.yaxis.formatter = digits()
         bars = plot.quad(
             left="left", right="right", top="top", bottom="bottom", source=self.source, fill_color="colour", fill_alpha=0.55,
             line_color="colour", line_width=0.6,

@@ -36,8 +36,6 @@ if (glyph) glyph.text_font_size = {value: (tile * px).toFixed(1) + "px"}
 SCREEN = {"low": 12.5, "high": 24.0, "wide": 0.003, "tall": 0.0045, "base": 4.0, "tile": 0.95}
 WALL = {"low": 16.0, "high": 48.0, "wide": 0.005, "tall": 0.0085, "base": 3.0, "tile": 0.72}
 
-DIGITS = BasicTickFormatter(precision=0, use_scientific=True, power_limit_high=5, power_limit_low=-4)
-
 
 def blank(
     x_label: str,
@@ -74,6 +72,11 @@ def blank(
     empty.toolbar.autohide = True
     grow(empty.title, *empty.axis, wall=wall)
     return empty
+
+
+def digits() -> BasicTickFormatter:
+    """Return a formatter of plain numbers; each figure needs its own, as models belong to one document."""
+    return BasicTickFormatter(precision="auto", use_scientific=True, power_limit_high=5, power_limit_low=-4)
 
 
 def grow(*models: Model, wall: bool, glyph: Model | None = None) -> None:

@@ -180,7 +180,11 @@ class FileSource(Source):
 
     @override
     def plan(self, target_bytes: int | None = None) -> Iterator[ChunkRef | Problem | None]:
-        for path in self.files():
+        files = self.files()
+        for path in self.paths:
+            if Path(path).is_dir() and not any(path in file for file in files) and not walk(path, self.suffixes):
+                yield Problem(path, f"expected {' or '.join(self.suffixes)} files in this folder, found none", 0)
+        for path in files:
             try:
                 yield from self.plan_file(path, 0, target_bytes)
             except Exception as error:  # noqa: BLE001 - any failure of a reader library is one line of the ledger

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping
 
 COLUMNS = ("label", "group", "name", "detector_id", "n_elements", "kind", "t_min", "t_max", "t_bin")
@@ -78,10 +78,9 @@ class DetectorTable:
         return found
 
     @staticmethod
-    @cache
     def default() -> DetectorTable:
-        """Return the table of SpinQuest's spectrometer (56 planes in 14 groups)."""
-        return _parse(files("detcore.occupancy").joinpath("detectors.csv").read_text().splitlines(), "detectors.csv")
+        """Return the table that ``DETCORE_DETECTORS`` names, else SpinQuest's spectrometer (56 planes in 14 groups)."""
+        return _default(os.environ.get("DETCORE_DETECTORS", ""))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str] | None) -> DetectorTable:
@@ -95,6 +94,13 @@ class DetectorTable:
         if path is None:
             return cls.default()
         return _parse(Path(path).read_text(encoding="utf-8-sig").splitlines(), str(path))
+
+
+@cache
+def _default(path: str) -> DetectorTable:
+    if path:
+        return DetectorTable.read(path)
+    return _parse(files("detcore.occupancy").joinpath("detectors.csv").read_text().splitlines(), "detectors.csv")
 
 
 def _parse(lines: Iterable[str], origin: str) -> DetectorTable:

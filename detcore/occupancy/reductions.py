@@ -32,14 +32,16 @@ class _Channels:
     fired: Counts = field(default_factory=lambda: np.zeros(CHANNELS, np.int64))
     in_time: Counts = field(default_factory=lambda: np.zeros(CHANNELS, np.int64))
     dropped: Counts = field(default_factory=lambda: np.zeros(128, np.int64))
-    totals: Counts = field(default_factory=lambda: np.zeros(3, np.int64))  # events, empty events, padding
+    totals: Counts = field(
+        default_factory=lambda: np.zeros(4, np.int64)
+    )  # events, empty events, padding, hits without flags
 
 
 class Hits(Reduction):
     """Hits and firing events of every channel, and what could not be counted.
 
     Gives `hits` and `events_hit` (detector_id, element_id), `n_events`, `n_empty_events`, `dropped_elements`
-    (detector_id), `dropped_unknown`, `padding`; with `in_time` also `in_time_hits`; behind a filter of channels also
+    (detector_id), `dropped_unknown`, `padding`; with `in_time` also `in_time_hits` and `in_time_missing`; behind a filter of channels also
     `selected`.
     """
 
@@ -60,9 +62,12 @@ class Hits(Reduction):
         channel = chunk["channel"].values
         kernels.count(channel, counts, state.hits, state.fired)
         if self.in_time:
-            kernels.count_flagged(channel, chunk["flag"].values, IN_TIME, state.in_time)
+            if "flag" in chunk:
+                kernels.count_flagged(channel, chunk["flag"].values, IN_TIME, state.in_time)
+            else:  # one of several files may lack them
+                state.totals[3] += len(channel)
         state.dropped += np.bincount(chunk["dropped_detector"].values, minlength=128)
-        state.totals += (len(counts), int((counts == 0).sum()), int(chunk["n_padding"].values.sum(dtype=np.int64)))
+        state.totals[:3] += (len(counts), int((counts == 0).sum()), int(chunk["n_padding"].values.sum(dtype=np.int64)))
 
     @override
     def merge(self, state: _Channels, other: _Channels) -> None:
@@ -73,7 +78,7 @@ class Hits(Reduction):
     @override
     def finalize(self, state: _Channels) -> xr.Dataset:
         labels = _labels(state.table, state.hits)
-        n_events, n_empty, padding = state.totals.tolist()
+        n_events, n_empty, padding, no_flags = state.totals.tolist()
         elsewhere = state.dropped[0] + state.dropped[labels["detector_id"][-1] + 1 :].sum()  # detectors without a row
         data = {
             "hits": _map(state.hits, labels, "hits"),
@@ -90,6 +95,7 @@ class Hits(Reduction):
         }
         if self.in_time:
             data["in_time_hits"] = _map(state.in_time, labels, "hits in time")
+            data["in_time_missing"] = ((), no_flags, {"long_name": "hits of files without flags"})
         if state.selected is not None:
             data["selected"] = _map(state.selected, labels, "looked at by the filter")
         return xr.Dataset(data, coords=labels)

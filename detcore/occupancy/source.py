@@ -181,12 +181,10 @@ class SpillFiles(FileSource):
         data |= {name: (EVENT, values) for name, values in per_event.items()}
         for name in columns & set(_DTYPES):
             values = per_hit.get(name)
-            if values is None and n and name == "flag":
-                msg = f"needs the hits' flags (branch {' or '.join(_HITS['flag'])}), but this file has none"
-                raise MissingColumn(msg)
-            if values is None:
-                values = np.full(n, np.nan, np.float32) if name != "flag" else np.zeros(n, np.uint16)
-            data[name] = (HIT, values if n_kept == n else values[keep])
+            if values is None and (n == 0 or name != "flag"):
+                values = np.full(n, np.nan).astype(_DTYPES[name])
+            if values is not None:
+                data[name] = (HIT, values if n_kept == n else values[keep])
         return xr.Dataset(data, attrs={"file": path, "detectors": self.table})
 
     def _limits(self) -> NDArray[np.int64]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import xarray as xr
 from playwright.sync_api import expect
 
 from detcore import occupancy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import xarray as xr
 
     from tests.browser.conftest import Server, Visit
 
@@ -40,7 +41,7 @@ def counts(spills: list[Path]) -> xr.Dataset:
 def channels(seen: Visit, column: str) -> np.ndarray[Any, Any]:
     """A column of the map."""
     found = seen.models("ColumnDataSource", f"m.name == 'channels' ? Array.from(m.data.{column} ?? []) : null")
-    return np.array([column for column in found if column is not None][0])
+    return np.array(next((column for column in found if column is not None), []))
 
 
 def until(seen: Visit, wanted: Callable[[], Any], seconds: float = 30) -> None:
@@ -129,7 +130,7 @@ def test_a_click_on_a_channel_shows_everything_about_it(visit: Callable[..., Vis
     tap(seen, x, 74.0)
     hits = int(counts["hits"].sel(detector_id=3, element_id=74))
     until(seen, lambda: title(seen, "D0X element 74") == f"D0X element 74: {hits:,} hits")
-    assert title(seen, "D0X drift time, shifters' window 602 to 1802 ns")
+    assert title(seen, "D0X drift time (window 602 to 1802 ns)")
     until(seen, lambda: "detector=3&element=74" in seen.page.url)
     tap(seen, x, 195.0)  # above the last of its 160 elements: the whole plane
     until(seen, lambda: title(seen, "D0X: "))
@@ -226,6 +227,18 @@ def test_the_event_display_goes_from_event_to_event(visit: Callable[..., Visit],
     until(seen, lambda: f"event={second}" in seen.page.url)
     seen.page.get_by_role("button", name="Previous event").click()
     until(seen, lambda: shows(first))
+
+
+def test_a_hostile_file_name_is_text(
+    serve: Callable[..., Server], visit: Callable[..., Visit], tmp_path: Path, spills: list[Path]
+) -> None:
+    name = "<img src=x onerror=alert(1)>.root"
+    (tmp_path / name).write_bytes(spills[0].read_bytes())
+    here = serve(roots=[tmp_path])
+    seen = complete(visit(on=here, path=name, panel="display"))
+    seen.page.on("dialog", lambda _: pytest.fail("a file name was run as a script"))
+    expect(seen.page.get_by_text(name).last).to_be_visible(timeout=WAIT_MS)
+    assert seen.page.locator("img[src=x]").count() == 0
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,7 @@ class Editor:
     @property
     def shapes(self) -> list[Any]:
         """The annotations that stand for regions."""
-        found = [item for item in self.plot.center if isinstance(item, BoxAnnotation | PolyAnnotation)]
-        return [item for item in found if item is not self.drawing._draft]
+        return [item for item in self.plot.center if isinstance(item, BoxAnnotation | PolyAnnotation)][1:]  # draft
 
     def click(self, x: Any, y: Any, how: type[Tap | DoubleTap | Press] = Tap) -> None:
         self.plot._trigger_event(how(self.plot, sx=0, sy=0, x=x, y=y))

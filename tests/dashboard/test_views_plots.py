@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from dashboard.views.bars import Bars
 from dashboard.views.curve import FLOOR, Curve, Series
@@ -80,6 +81,7 @@ def test_names_on_axes_are_cut_to_what_differs() -> None:
     assert short([]) == []
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # inside Bokeh, with pandas 3.1
 def test_a_table_shows_foreign_text_as_text_and_tells_the_row() -> None:
     clicked: list[int] = []
     table = Table({"name": "Name"}, on_click=clicked.append)

@@ -116,9 +116,9 @@ def pairs(plain, a, b, size):
     """Events in which an element of `a` and one of `b` fired: the slow, obvious way."""
     out = np.zeros((size, size), np.int64)
     h4 = plain.hits(np.isin(plain.detector, (a, b)))
-    for event in np.unique(h4.event):
-        mine = h4.event == event
-        left, right = (set(h4.element[mine & (h4.detector == plane)].tolist()) for plane in (a, b))
+    starts = np.flatnonzero(np.diff(h4.event, prepend=-1))
+    for detector, element in zip(np.split(h4.detector, starts), np.split(h4.element, starts), strict=True):
+        left, right = (set(element[detector == plane].tolist()) for plane in (a, b))
         for one, other in product(left, right):
             out[one - 1, other - 1] += 1
     return out

@@ -70,7 +70,7 @@ def samples(draw, reductions):
     files = draw(st.lists(spills(), min_size=1, max_size=3))
     files = [one.assign_attrs(file=f"/data/run_{number}.root") for number, one in enumerate(files, start=9)]
     if draw(st.booleans()):  # a file may lack what the others have
-        files[-1] = files[-1].drop_vars(["spill_id", "trigger_bits"])
+        files[-1] = files[-1].drop_vars(["spill_id", "trigger_bits", "flag"])
         reduction = draw(reductions)
     else:
         reduction = draw(reductions).after(*draw(filters).steps(TABLE))
