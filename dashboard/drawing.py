@@ -17,7 +17,7 @@ from bokeh.events import DoubleTap, MouseEnter, MouseLeave, MouseMove, Press, Se
 from bokeh.models import BoxSelectTool, ColumnDataSource, CustomJS, PolyAnnotation
 from bokeh.models.tools import Drag
 
-from dashboard.shapes import DIGITS, MAX_CORNERS, Annotation, Shape, drawn, is_like, number, read, rectangle
+from dashboard.shapes import DIGITS, FOLLOW, MAX_CORNERS, Annotation, Shape, drawn, is_like, number, read, rectangle
 from detcore.image import Polygon, Rectangle, Region
 
 if TYPE_CHECKING:
@@ -52,13 +52,6 @@ keys._listener ??= (event) => {
 window.addEventListener("keydown", keys._listener)
 """
 _LEAVE = 'window.removeEventListener("keydown", keys._listener)'
-# The line to the mouse exists in the browser only: nothing is sent while it moves. Both columns of corners arrive
-# together, as x and y of an annotation would not, and a picture drawn between the two fails.
-_FOLLOW = """
-const {x, y} = corners.data
-const more = x.length && cb_obj.event_name == "mousemove"
-draft.setv({xs: more ? [...x, cb_obj.x] : [...x], ys: more ? [...y, cb_obj.y] : [...y]}, {sync: false})
-"""
 
 
 class Drawing:
@@ -114,21 +107,22 @@ class Drawing:
         self._keys.on_change("data", self._key_pressed)
         plot.js_on_event(MouseEnter, CustomJS(args={"keys": self._keys, "known": sorted(KEYS)}, code=_ENTER))
         plot.js_on_event(MouseLeave, CustomJS(args={"keys": self._keys}, code=_LEAVE))
-        follow = CustomJS(args={"corners": self._dots, "draft": draft}, code=_FOLLOW)
+        follow = CustomJS(args={"corners": self._dots, "draft": draft}, code=FOLLOW)
         self._dots.js_on_change("data", follow)
         plot.js_on_event(MouseMove, follow)
         plot.on_event(SelectionGeometry, self._box_drawn)
         for clicked in (Tap, DoubleTap, Press):  # fast, twice and slow: all are clicks to a person
             plot.on_event(clicked, self._clicked)
         self._buttons: dict[str, pmui.Button] = {}
-        for label, icon, what, act in (
-            ("Rectangle", "crop_square", "then press on the image and drag to the opposite corner", self._rectangle),
-            ("Polygon", "polyline", "then click the corners, and the first one again to close", self._polygon),
+        acts: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
+            ("Rectangle", "crop_square", "then drag on the image from corner to corner", self._toggle("rectangle")),
+            ("Polygon", "polyline", "then click its corners, at last the first one again", self._toggle("polygon")),
             ("Delete", "delete", "the selected shape; click a shape to select it (Backspace)", self._delete_selected),
             ("Undo", "undo", "take the last change back (Ctrl+Z)", self.undo),
             ("Redo", "redo", "do again what was taken back (Ctrl+Shift+Z)", self.redo),
-            ("Clear", "delete_sweep", "delete all shapes", self._clear),
-        ):
+            ("Clear", "delete_sweep", "delete all shapes", lambda: self.set(())),
+        )
+        for label, icon, what, act in acts:
             # The description is also what a screen reader says, so it begins with the label.
             button = pmui.Button(label=label, icon=icon, description=f"{label}: {what}", size="small", margin=0)
             button.variant = "outlined"
@@ -221,10 +215,7 @@ class Drawing:
 
     def _locked(self, act: Callable[[], None]) -> None:
         """Act while Bokeh holds the lock of the document: Panel calls buttons without it when messages are under way."""
-        if self._plot.document is None:
-            act()
-        else:
-            self._plot.document.add_next_tick_callback(act)
+        self._plot.document.add_next_tick_callback(act)
 
     def _commit(self, regions: tuple[Shape, ...], selected: int | None) -> None:
         if regions == self._regions:
@@ -364,14 +355,8 @@ class Drawing:
         elif key == "Enter":
             self._close()
 
-    def _rectangle(self) -> None:
-        self.draw(None if self._mode == "rectangle" else "rectangle")
-
-    def _polygon(self) -> None:
-        self.draw(None if self._mode == "polygon" else "polygon")
-
-    def _clear(self) -> None:
-        self.set(())
+    def _toggle(self, mode: Mode) -> Callable[[], None]:
+        return lambda: self.draw(None if self._mode == mode else mode)
 
     def _delete_selected(self) -> None:
         self._settle()

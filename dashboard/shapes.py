@@ -19,6 +19,14 @@ Annotation: TypeAlias = BoxAnnotation | PolyAnnotation
 MAX_CORNERS = 10_000
 DIGITS = 2  # hundredths of a pixel are finer than any hand
 
+# The line to the mouse exists in the browser only: nothing is sent while it moves. Both columns of corners arrive
+# together, as x and y of an annotation would not, and a picture drawn between the two fails.
+FOLLOW = """
+const {x, y} = corners.data
+const more = x.length && cb_obj.event_name == "mousemove"
+draft.setv({xs: more ? [...x, cb_obj.x] : [...x], ys: more ? [...y, cb_obj.y] : [...y]}, {sync: false})
+"""
+
 
 def number(value: object, digits: int | None = None) -> float:
     """Return a finite float, rounded to `digits`, or raise ValueError.

@@ -25,27 +25,34 @@ def shared() -> Path:
     return root
 
 
+def _module(path: str) -> ModuleType:
+    """Load a module of helpers that stands beside the tests."""
+    place = Path(__file__).parent / path
+    name = f"detcore_tests_{place.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, place)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up by name
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def real_spill(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Spill 1924430 of run 5994 as ROOT: the published counts and hits per event; what it holds is in its Truth."""
-    place = Path(__file__).parent / "benchmarks" / "spills.py"
-    spec = importlib.util.spec_from_file_location("spills", place)
-    assert spec is not None
-    assert spec.loader is not None
-    spills = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(spills)
-    folder = tmp_path_factory.mktemp("real") / "run_005994"
-    return spills.write_real_spill(shared, folder / "run_005994_spill_001924430_sraw.root")
+    path = tmp_path_factory.mktemp("real") / "run_005994" / "run_005994_spill_001924430_sraw.root"
+    return _module("benchmarks/spills.py").write_real_spill(shared, path)
 
 
 @pytest.fixture(scope="session")
 def plain() -> ModuleType:
-    """The module occupancy/plain.py: spill files read and counted without detcore."""
-    name = "plain"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "occupancy" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
+    """Spill files read and counted without detcore."""
+    return _module("occupancy/plain.py")
+
+
+@pytest.fixture(scope="session")
+def broken_files() -> ModuleType:
+    """Functions that write hostile spill files."""
+    return _module("hostile/occupancy_files.py")

@@ -146,8 +146,9 @@ class Tab:
 
     def _wall_view(self) -> Viewable:
         self.board = Board(wall=True)
-        body = pn.Row(self.map.pane, pane(self.board.figure, flex="2 1 0"), sizing_mode="stretch_both", margin=0)
-        self.map.pane.styles = {"flex": "5 1 0"}
+        places = ((self.map.pane, "5 1 0"), (pane(self.board.figure), "2 1 0"))
+        columns = [pn.Column(one, sizing_mode="stretch_both", margin=0, styles={"flex": flex}) for one, flex in places]
+        body = pn.Row(*columns, sizing_mode="stretch_both", margin=0)
         return pn.Column(self.headline.pane, self._message, body, sizing_mode="stretch_both", margin=(0, 10))
 
     def _full_view(self) -> Viewable:

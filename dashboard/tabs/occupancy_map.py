@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import panel as pn
-from bokeh.events import Tap
+from bokeh.events import DoubleTap, Tap
 
 from dashboard.plain import Plain
 from dashboard.tabs.occupancy_look import TWO_SIDED, UNITS
@@ -46,9 +46,9 @@ KEY_CSS = """
 SIGNS = {"x": "✕", "triangle": "▲", "inverted_triangle": "▼", "diamond": "◆"}
 
 
-def pane(figure: object, **styles: str) -> pn.pane.Bokeh:
+def pane(figure: object) -> pn.pane.Bokeh:
     """Return a figure as a pane that fills its place."""
-    return pn.pane.Bokeh(figure, sizing_mode="stretch_both", margin=0, styles=styles)
+    return pn.pane.Bokeh(figure, sizing_mode="stretch_both", margin=0)
 
 
 def text(**styles: str) -> Plain:
@@ -109,7 +109,8 @@ class MapPanel:
         self.pane = pane(self.map.figure)
         self._select = select
         self._judged: object = None
-        self.map.figure.on_event(Tap, self._tapped)
+        for kind in (Tap, DoubleTap):  # of two quick clicks in two places the second counts as a double one
+            self.map.figure.on_event(kind, self._tapped)
 
     def _tapped(self, event: Tap) -> None:
         found = self.map.grid.channel_at(event.x, event.y)

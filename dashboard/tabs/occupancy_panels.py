@@ -191,7 +191,12 @@ class Triggers(Panel):
         self.bars = Bars("Trigger bit", "Events")
         self.pairs: list[Heat] = []
         self._row = pn.Row(sizing_mode="stretch_both", margin=0, styles={"flex": "3 1 0"})
-        self.view = pn.Row(pane(self.bars.figure, flex="1 1 0"), self._row, sizing_mode="stretch_both", margin=0)
+        self.view = pn.Row(
+            pn.Column(pane(self.bars.figure), sizing_mode="stretch_both", margin=0, styles={"flex": "1 1 0"}),
+            self._row,
+            sizing_mode="stretch_both",
+            margin=0,
+        )
 
     @override
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:

@@ -34,7 +34,7 @@ for (const name of ["text", "major_label_text", "axis_label_text", "label_text",
 if (glyph) glyph.text_font_size = {value: (tile * px).toFixed(1) + "px"}
 """
 SCREEN = {"low": 12.5, "high": 24.0, "wide": 0.003, "tall": 0.0045, "base": 4.0, "tile": 0.95}
-WALL = {"low": 16.0, "high": 48.0, "wide": 0.005, "tall": 0.0085, "base": 3.0, "tile": 0.72}
+WALL = {"low": 15.0, "high": 48.0, "wide": 0.0047, "tall": 0.0077, "base": 3.0, "tile": 0.72}
 
 
 def blank(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from detcore.image.region import AnyRegion
 
@@ -19,8 +19,16 @@ BITS = {"gap": 0, "dead": 1, "under": 2, "over": 3, "noisy": 4, "cluster": 6, "u
 REJECT = 0xFFFF  # a pixel with one of these bits is not to be used; higher bits only inform
 MAX_LISTED = 100_000
 
+
+def _one_line(name: str) -> str:
+    if not name.isprintable():  # also what YAML does not give back as it was
+        msg = f"a name of one line without control characters expected, found {name!r:.80}"
+        raise ValueError(msg)
+    return name
+
+
 BitName = Literal["gap", "dead", "under", "over", "noisy", "cluster", "user", "virtual"]
-Name = Annotated[str, Field(max_length=200)]
+Name = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 Arrays = Mapping[str, "NDArray[Any]"]
 

@@ -130,7 +130,9 @@ def test_references_jobs_and_problems_cross_a_border(toys):
     for value in (ref, Problem("p", "r"), toys.Numbers(), toys.Roll()):
         assert pickle.loads(pickle.dumps(value)) == value
     assert hash(ref) == hash(pickle.loads(pickle.dumps(ref)))
-    assert job_of(toys, toys.Numbers()).schema.identical(pickle.loads(pickle.dumps(job_of(toys, toys.Numbers()))).schema)
+    assert job_of(toys, toys.Numbers()).schema.identical(
+        pickle.loads(pickle.dumps(job_of(toys, toys.Numbers()))).schema
+    )
 
 
 def test_a_slow_consumer_stops_no_worker_and_the_queue_stays_short(toys):

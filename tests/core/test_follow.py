@@ -50,7 +50,9 @@ class Lines(FileSource):
 
     def read(self, ref, columns):
         n = np.array(self._read(ref.part)[ref.start : ref.stop])
-        return xr.Dataset({"n": ("event", n), "entry": ("event", np.arange(ref.start, ref.stop))}, {}, {"file": ref.part})
+        return xr.Dataset(
+            {"n": ("event", n), "entry": ("event", np.arange(ref.start, ref.stop))}, {}, {"file": ref.part}
+        )
 
 
 @pytest.fixture

@@ -31,7 +31,9 @@ class Cut(Parameters):
 
 whole = st.integers(-(10**6), 10**6)
 spans = st.one_of(st.none(), st.tuples(whole, whole), st.tuples(whole, st.just(2**62)))
-names = st.lists(st.text(st.characters(exclude_characters=",", exclude_categories=["Cs", "Cc", "Z"]), min_size=1), max_size=3)
+names = st.lists(
+    st.text(st.characters(exclude_characters=",", exclude_categories=["Cs", "Cc", "Z"]), min_size=1), max_size=3
+)
 cuts = st.builds(
     Cut,
     low=st.integers(),

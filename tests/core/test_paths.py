@@ -12,6 +12,16 @@ from hypothesis import strategies as st
 from detcore.core.paths import Roots, atomic
 
 
+def names(folder):
+    return [place.name for place in folder.iterdir()]
+
+
+def fail(target, error):
+    with atomic(target) as aside:
+        aside.write_text("half")
+        raise error
+
+
 def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
     target = tmp_path / "a.csv"
     target.write_text("old")
@@ -22,7 +32,7 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
         aside.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
-    assert os.listdir(tmp_path) == ["a.csv"]
+    assert names(tmp_path) == ["a.csv"]
 
 
 @pytest.mark.parametrize("old", [None, "old"])
@@ -30,24 +40,22 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path, old):
     target = tmp_path / "a.csv"
     if old:
         target.write_text(old)
-    with pytest.raises(ZeroDivisionError), atomic(target) as aside:
-        aside.write_text("half")
-        raise ZeroDivisionError
-    assert os.listdir(tmp_path) == (["a.csv"] if old else [])
+    with pytest.raises(ZeroDivisionError):
+        fail(target, ZeroDivisionError)
+    assert names(tmp_path) == (["a.csv"] if old else [])
     assert not old or target.read_text() == old
 
 
 def test_nothing_written_is_an_error_and_not_an_empty_file(tmp_path):
     with pytest.raises(FileNotFoundError), atomic(tmp_path / "a.csv"):
         pass
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_an_interrupt_counts_as_a_failure(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "a.csv") as aside:
-        aside.write_text("half")
-        raise KeyboardInterrupt
-    assert os.listdir(tmp_path) == []
+    with pytest.raises(KeyboardInterrupt):
+        fail(tmp_path / "a.csv", KeyboardInterrupt)
+    assert names(tmp_path) == []
 
 
 def test_folders_are_made(tmp_path):
@@ -56,11 +64,13 @@ def test_folders_are_made(tmp_path):
     assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"
 
 
-@pytest.mark.parametrize("name", ["x" * 251 + ".csv", "ö" * 120 + ".csv", "\U0001f30d" * 62 + ".csv", ".hidden", "no suffix"])
+@pytest.mark.parametrize(
+    "name", ["x" * 251 + ".csv", "ö" * 120 + ".csv", "\U0001f30d" * 62 + ".csv", ".hidden", "no suffix"]
+)
 def test_names_as_long_as_the_system_allows(tmp_path, name):
     with atomic(tmp_path / name) as aside:
         aside.write_text("x")
-    assert os.listdir(tmp_path) == [name]
+    assert names(tmp_path) == [name]
 
 
 def test_several_writers_of_one_file(tmp_path):
@@ -79,7 +89,7 @@ def test_several_writers_of_one_file(tmp_path):
             content = target.read_text()
             assert len(content) == 1000
             assert len(set(content)) == 1
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names(tmp_path) == ["a.txt"]
 
 
 # ---- roots

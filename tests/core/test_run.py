@@ -103,7 +103,10 @@ def test_messages_cannot_be_replayed_and_the_loss_is_told(toys):
     snapshots = list(stream(source, toys.Roll(), executor=Inline(), every=math.inf))
     data, problems = snapshots[-1].data, snapshots[-1].problems
     assert answer(data) == toys.expected([ref for ref in source.plan() if ref.start > 50])
-    assert [(problem.chunks, "cannot be read again" in problem.reason) for problem in problems] == [(1, False), (5, True)]
+    assert [(problem.chunks, "cannot be read again" in problem.reason) for problem in problems] == [
+        (1, False),
+        (5, True),
+    ]
     assert len(toys.reads) == 10
     assert snapshots[-1].fraction == 1.0
 

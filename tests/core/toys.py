@@ -68,7 +68,9 @@ class Numbers(Source):
         n = numbers(ref.part, ref.start, ref.stop)
         if (ref.part, ref.start) in self.poisonous:
             n[len(n) // 2] = POISON
-        return xr.Dataset({"n": ("event", n), "entry": ("event", np.arange(ref.start, ref.stop))}, {}, {"file": ref.part})
+        return xr.Dataset(
+            {"n": ("event", n), "entry": ("event", np.arange(ref.start, ref.stop))}, {}, {"file": ref.part}
+        )
 
 
 @dataclass(frozen=True)

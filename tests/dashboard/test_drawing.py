@@ -207,6 +207,16 @@ def test_rectangle_in_any_direction(editor: Editor) -> None:
     assert editor.drawing.regions == (Rectangle(x0=10, y0=8, x1=30.12, y1=20),)
 
 
+def test_buttons_act_with_the_lock_of_the_document(editor: Editor) -> None:
+    """Panel calls them without it when messages are under way, and Bokeh then refuses changes of its models."""
+    editor.drawing.set([ONE, TWO])
+    editor.drawing._buttons["clear"].clicks += 1
+    assert editor.drawing.regions == (ONE, TWO)
+    assert len(editor.document.session_callbacks) == 1
+    editor.rest()
+    assert editor.drawing.regions == ()
+
+
 def test_tool_is_given_back(editor: Editor) -> None:
     before = editor.plot.toolbar.active_drag
     editor.drawing.draw("rectangle")

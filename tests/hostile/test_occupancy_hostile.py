@@ -21,7 +21,16 @@ from detcore.occupancy.series import HitsByFile
 NAMES = [
     *("random_bytes", "text", "no_bytes_at_all", "zero_bytes", "an_HDF5_signature", "the_word_root_alone"),
     *("cut_1", "cut_20", "cut_50", "cut_90", "cut_99", "corrupt_basket", "lost_basket", "unequal_entries"),
-    *("no_tree", "no_keys", "histogram", "rntuple", "missing_branch", "unlike_type", "unequal_counts", "unequal_totals"),
+    *(
+        "no_tree",
+        "no_keys",
+        "histogram",
+        "rntuple",
+        "missing_branch",
+        "unlike_type",
+        "unequal_counts",
+        "unequal_totals",
+    ),
     *("impossible_ids", "no_events", "no_hits", "hostile_name"),
     *("directory", "dangling", "loop", "locked", "closed"),
 ]
@@ -73,7 +82,9 @@ def hits_of(data, path):
     files = [str(name) for name in data["file_hits_file"].values]
     if str(path) in files:
         mine = data["file_hits_index"].values == files.index(str(path))
-        out[data["file_hits_detector"].values[mine], data["file_hits_element"].values[mine]] = data["file_hits"].values[mine]
+        out[data["file_hits_detector"].values[mine], data["file_hits_element"].values[mine]] = data["file_hits"].values[
+            mine
+        ]
     return out[:63, :202]
 
 
@@ -116,7 +127,7 @@ def test_alone_it_is_explained(hostile_files, name):
     try:
         data = counted(open_files(broken.path))
     except EmptyInput as error:
-        words = str(error)  # noqa: PT017
+        words = str(error)
         assert str(broken.path) in words
         assert error.problems or name == "no_events"  # noqa: PT017
         for one in WORDS.get(name, ()):
@@ -132,7 +143,9 @@ def test_all_at_once_in_one_folder(hostile_files, sound, tmp_path, executor):
     np.testing.assert_array_equal(hits_of(data, sound.path), sound.counts)
     named = {Path(problem.part).stem for problem in problems_of(data)}
     # a walk finds files: an empty folder with a strange name is nothing to complain about there
-    assert named == {broken.path.stem for name, broken in hostile_files.items() if name in WORDS and name != "directory"}
+    assert named == {
+        broken.path.stem for name, broken in hostile_files.items() if name in WORDS and name != "directory"
+    }
     assert int(hits_of(data, hostile_files["hostile_name"].path).sum()) == 400
 
 

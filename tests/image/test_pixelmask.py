@@ -163,7 +163,7 @@ def test_arrays_that_are_given_stay_as_they_are() -> None:
 
 # YAML.
 
-names = st.text(max_size=20)
+names = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), max_size=20)
 bits = st.sampled_from([None, *BITS])
 modes = st.sampled_from(["add", "subtract"])
 common = {"name": names, "enabled": st.booleans()}
@@ -215,6 +215,7 @@ BOMB = "a: &a [1]\n" + "\n".join(
         ("", "not a pixel mask: it: .*valid dictionary"),
         ("{shape: [9, 12]", "not readable as YAML"),
         ("shape: [9, 12]\noperations: [{kind: melt}]", "operations.0: Input tag 'melt'"),
+        ('shape: [9, 12]\noperations: [{kind: invert, name: "a\\nb"}]', "a name of one line"),
         ("shape: [9, 12]\noperations: [{kind: grow, steps: 0}]", "operations.0.grow.steps: .*greater than or equal to 1"),
         ("shape: [9, 12]\noperations: [{kind: threshold, image: a, low: 2, high: 1}]", "low <= high expected"),
         ("shape: [9, 12]\noperations: [{kind: pixels, pixels: [[-1, 0]]}]", "greater than or equal to 0"),

@@ -152,7 +152,9 @@ def compare(data, plain, table, *, filtered=lambda good: good, check_pairs=True)
     np.testing.assert_array_equal(data["dropped_elements"], lost[1 : len(rows) + 1])
     assert int(data["dropped_unknown"]) == unknown.sum() + lost[len(rows) + 1 :].sum()
     assert data["trend"].values.sum() == len(kept.detector)
-    np.testing.assert_array_equal(data["trend"].sum("slice"), np.bincount(kept.detector, minlength=128)[1 : len(rows) + 1])
+    np.testing.assert_array_equal(
+        data["trend"].sum("slice"), np.bincount(kept.detector, minlength=128)[1 : len(rows) + 1]
+    )
     assert ("in_time_hits" in data) == (plain.flag is not None)
     if plain.flag is not None:
         np.testing.assert_array_equal(data["in_time_hits"], on_map(grid(kept, (kept.flag & IN_TIME) > 0)))

@@ -293,7 +293,9 @@ def test_impossible_ids_are_counted_and_never_wrap_around(tmp_path):
     # detector 70 has no row, because nothing of it could be counted: what was dropped is not forgotten
     assert data.sizes["detector_id"] == 62
     assert int(data["dropped_unknown"]) == 4 + 2
-    assert len(hits) == int(data["hits"].sum() + data["padding"] + data["dropped_elements"].sum() + data["dropped_unknown"])
+    assert len(hits) == int(
+        data["hits"].sum() + data["padding"] + data["dropped_elements"].sum() + data["dropped_unknown"]
+    )
     assert data["hits_per_event"].values.tolist() == [3, 0]
     assert int(data["n_empty_events"]) == 1
 
@@ -365,7 +367,9 @@ def test_read_event(spills, plain):
 def test_read_event_of_a_padded_file(shared, plain):
     path = shared / "data/occupancy/sim_padded_20k.root"
     with uproot.open({str(path): None}) as file:
-        detector, element = (file["tree"][f"{one}ID"].array(entry_start=12_345, entry_stop=12_346)[0] for one in ("detector", "element"))
+        detector, element = (
+            file["tree"][f"{one}ID"].array(entry_start=12_345, entry_stop=12_346)[0] for one in ("detector", "element")
+        )
     real = detector != FILL
     event = read_event(path, 12_345)
     assert event["detector_id"].values.tolist() == detector[real].to_list()

@@ -77,7 +77,9 @@ def matches(source, plain, path, target=None):
     np.testing.assert_array_equal(joined(parts, "channel"), kept.detector * 512 + kept.element)
     np.testing.assert_array_equal(joined(parts, "n_hits"), np.bincount(kept.event, minlength=expected.n_events))
     for name, kind in (("n_padding", padding), ("n_dropped", bad | unknown)):
-        np.testing.assert_array_equal(joined(parts, name), np.bincount(expected.event[kind], minlength=expected.n_events))
+        np.testing.assert_array_equal(
+            joined(parts, name), np.bincount(expected.event[kind], minlength=expected.n_events)
+        )
     np.testing.assert_array_equal(joined(parts, "entry"), np.arange(expected.n_events))
     lost = expected.hits(bad | unknown)
     np.testing.assert_array_equal(joined(parts, "dropped_detector"), np.where(lost.detector > 127, 0, lost.detector))
@@ -85,7 +87,11 @@ def matches(source, plain, path, target=None):
         np.testing.assert_array_equal(joined(parts, "tdc_time"), kept.time.astype(np.float32))
     if expected.flag is not None:
         np.testing.assert_array_equal(joined(parts, "flag"), kept.flag)
-    for name, values in (("spill_id", expected.spill), ("event_id", expected.number), ("trigger_bits", expected.triggers)):
+    for name, values in (
+        ("spill_id", expected.spill),
+        ("event_id", expected.number),
+        ("trigger_bits", expected.triggers),
+    ):
         assert (name in parts[0]) == (values is not None)
         if values is not None:
             np.testing.assert_array_equal(joined(parts, name), values)
@@ -117,7 +123,9 @@ def test_wherever_it_is_cut(write, plain, id_dtype, basket_hits, target):
     assert len(parts) > (50 if basket_hits == 50 and target == 1 else 0)
 
 
-@pytest.mark.parametrize("options", [{"with_time": False}, {"with_flags": False}, {"with_time": False, "with_flags": False}])
+@pytest.mark.parametrize(
+    "options", [{"with_time": False}, {"with_flags": False}, {"with_time": False, "with_flags": False}]
+)
 def test_columns_that_a_file_lacks(write, plain, options):
     truth = write(**options)
     source = open_files(truth.path)
@@ -143,42 +151,6 @@ def test_what_only_uproot_can_read(write, plain, monkeypatch):
     close_all()
 
 
-def test_blocks_of_more_than_16_megabytes(tmp_path):
-    """A compressed block holds at most 2**24 - 1 bytes: larger baskets are several."""
-    values = np.arange(5_000_000, dtype=np.int32)
-    path = tmp_path / "a.root"
-    with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
-        tree = file.mktree("tree", {"x": "int32"})
-        tree.extend({"x": values})
-    with uproot.open({str(path): None}) as file:
-        column = Column.of(file["tree"]["x"])
-        assert file["tree"]["x"].num_baskets == 1
-    with path.open("rb") as file:
-        found, counts = column.read(file.fileno(), 0, len(values))
-        np.testing.assert_array_equal(found, values)
-        assert counts is None
-        np.testing.assert_array_equal(column.read(file.fileno(), 4_999_990, len(values))[0], values[-10:])
-
-
-@pytest.mark.parametrize("name", ["hits", "mc_hits"])
-def test_a_real_split_vector_of_hits(shared, name):
-    """The layout class of fAllHits as ROOT itself writes it (KM3NeT)."""
-    path = shared / "data/occupancy/km3net_split_vector_hit.root"
-    compared = 0
-    with uproot.open({str(path): None}) as file, path.open("rb") as raw:
-        for branch in file["E/Evt"][name].branches:
-            column, expected = Column.of(branch), branch.array()
-            assert column is not None
-            assert column.jagged
-            for start, stop in ((0, 10), (3, 4), (2, 9), (5, 5)):
-                values, counts = column.read(raw.fileno(), start, stop)
-                np.testing.assert_array_equal(values, ak.to_numpy(ak.flatten(expected[start:stop])))
-                np.testing.assert_array_equal(counts, ak.to_numpy(ak.num(expected[start:stop])))
-                assert values.dtype.isnative
-            compared += 1
-    assert compared == 20
-
-
 @pytest.mark.parametrize("name", REAL)
 def test_real_simulated_files(shared, plain, name):
     path = shared / f"data/occupancy/{name}.root"
@@ -188,20 +160,6 @@ def test_real_simulated_files(shared, plain, name):
     assert joined(parts, "n_dropped").sum() == dropped
     assert joined(parts, "n_padding").sum() == padding
     assert len(joined(parts, "entry")) == events
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_real_columns_basket_by_basket(shared, name):
-    """Every plain branch of the real files, read from the middle of one basket to the middle of another."""
-    path = shared / f"data/occupancy/{name}.root"
-    with uproot.open({str(path): None}) as file, path.open("rb") as raw:
-        for branch in file["tree"].branches:
-            column = Column.of(branch)
-            assert column is not None, branch.name
-            start, stop = branch.num_entries // 3, branch.num_entries // 3 + 150
-            values, _ = column.read(raw.fileno(), start, stop)
-            expected = branch.array(entry_start=start, entry_stop=stop)
-            np.testing.assert_array_equal(values, ak.to_numpy(ak.flatten(expected, axis=None)))
 
 
 # ---- ids of every type and value
@@ -328,25 +286,27 @@ def test_recognition(write, shared, tmp_path):
 
 def test_a_missing_branch_names_those_that_are_there(tmp_path):
     path = tree(tmp_path / "a.root", detectorID=[[1]], pos=[[1]])
-    with pytest.raises(UnknownFormat, match=r"lacks the branch fAllHits\.elementID or elementID; its branches: .*fAllHits\.pos"):
+    with pytest.raises(
+        UnknownFormat, match=r"lacks the branch fAllHits\.elementID or elementID; its branches: .*fAllHits\.pos"
+    ):
         open_files(path).schema()
 
 
-def test_branches_of_unequal_length(tmp_path, hostile_module):
+def test_branches_of_unequal_length(tmp_path, broken_files):
     path = tree(tmp_path / "a.root", detectorID=[[3], [3, 3], [3]], elementID=[[1], [1], [1, 2]])
     with pytest.raises(ValueError, match=r"unequal length: event 1 has 2 detector ids and 1 of fAllHits\.elementID"):
         chunks(open_files(path))
-    short = hostile_module.unequal_entries(tmp_path / "b.root").path
+    short = broken_files.unequal_entries(tmp_path / "b.root").path
     good, *_, last = open_files(short).plan(1)
     assert open_files(short).read(good, EVERYTHING).sizes["event"] == 10
     with pytest.raises(ValueError, match=r"fAllHits\.elementID ends at entry 30, expected 40"):
         open_files(short).read(last, EVERYTHING)
 
 
-def test_a_short_detector_branch_is_not_passed_over(tmp_path, hostile_module, monkeypatch):
+def test_a_short_detector_branch_is_not_passed_over(tmp_path, broken_files, monkeypatch):
     """The tree says 40 events, the branch 30: the ten others must be missed."""
-    monkeypatch.setattr(hostile_module, "ELEMENT", hostile_module.DETECTOR)
-    path = hostile_module.unequal_entries(tmp_path / "a.root").path
+    monkeypatch.setattr(broken_files, "ELEMENT", broken_files.DETECTOR)
+    path = broken_files.unequal_entries(tmp_path / "a.root").path
     refs = list(open_files(path).plan(1))
     assert refs[-1].stop == 40
     with pytest.raises(ValueError, match=r"fAllHits\.detectorID ends at entry 30, expected 40"):
@@ -375,50 +335,8 @@ def test_a_file_that_is_replaced_between_plan_and_read_is_not_mixed_up(write, tm
         source.read(refs[0], EVERYTHING)
 
 
-@pytest.mark.parametrize("basket", [0, 2])
-def test_every_byte_of_a_damaged_basket_header_is_noticed_or_harmless(tmp_path, hostile_module, basket):
-    """Flip each byte of a key, one after the other: the right ids, or an error that names branch and basket."""
-    path = tmp_path / "a.root"
-    hostile_module.sound_spill(path)
-    with uproot.open({str(path): None}) as file:
-        branch = file["save"]["fAllHits.detectorID"]
-        column, key = Column.of(branch), branch.basket_key(basket)
-        start, stop = branch.basket_entry_start_stop(basket)
-        expected = branch.array(entry_start=start, entry_stop=stop)
-    content, noticed = path.read_bytes(), 0
-    for place in range(key.fKeylen + 9):
-        damaged = bytearray(content)
-        damaged[key.fSeekKey + place] ^= 0xFF
-        path.write_bytes(damaged)
-        with path.open("rb") as raw:
-            try:
-                values, counts = column.read(raw.fileno(), start, stop)
-            except ValueError as error:
-                assert f"basket {basket}" in str(error)  # noqa: PT017
-                noticed += 1
-            else:
-                np.testing.assert_array_equal(values, ak.to_numpy(ak.flatten(expected)))
-                np.testing.assert_array_equal(counts, ak.to_numpy(ak.num(expected)))
-    assert noticed > 20
-
-
 def test_a_version_beyond_two_gigabytes_keeps_its_length_in_eight_bytes(tmp_path):
     path = tmp_path / "a.root"
     path.write_bytes(struct.pack(">4siiq", b"root", 1_062_400, 100, 5_000_000_000))
     with pytest.raises(TruncatedFile, match="expected 5000000000 bytes, found 20"):
         spill_source._check_header(str(path))
-
-
-@pytest.fixture
-def hostile_module(request):
-    """The module of broken files that tests/hostile uses."""
-    import importlib.util  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-    from pathlib import Path  # noqa: PLC0415
-
-    place = Path(__file__).parents[1] / "hostile" / "occupancy_files.py"
-    spec = importlib.util.spec_from_file_location("occupancy_files_here", place)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
