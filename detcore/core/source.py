@@ -182,7 +182,11 @@ class FileSource(Source):
     def plan(self, target_bytes: int | None = None) -> Iterator[ChunkRef | Problem | None]:
         files = self.files()
         for path in self.paths:
-            if Path(path).is_dir() and not any(file.startswith(path) for file in files) and not walk(path, self.suffixes):
+            if (
+                Path(path).is_dir()
+                and not any(file.startswith(path) for file in files)
+                and not walk(path, self.suffixes)
+            ):
                 yield Problem(path, f"expected {' or '.join(self.suffixes)} files in this folder, found none", 0)
         for path in files:
             try:
