@@ -6,7 +6,7 @@ comes from the browser (positions, corners, keys) is checked before it becomes a
 
 from __future__ import annotations
 
-import math
+import time
 from collections import deque
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,11 +17,23 @@ from bokeh.events import DoubleTap, MouseEnter, MouseLeave, MouseMove, Press, Se
 from bokeh.models import BoxSelectTool, ColumnDataSource, CustomJS, PolyAnnotation
 from bokeh.models.tools import Drag
 
-from dashboard.shapes import DIGITS, FOLLOW, MAX_CORNERS, Annotation, Shape, drawn, is_like, number, read, rectangle
+from dashboard.shapes import (
+    DIGITS,
+    FOLLOW,
+    MAX_CORNERS,
+    Annotation,
+    Shape,
+    drawn,
+    is_like,
+    is_near,
+    number,
+    read,
+    rectangle,
+)
 from detcore.image import Polygon, Rectangle, Region
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from bokeh.events import PointEvent
     from bokeh.plotting import figure
@@ -31,11 +43,13 @@ Mode = Literal["rectangle", "polygon"]
 MAX_SHAPES = 64
 STEPS = 100  # of undo
 SETTLED_MS = 120  # a move is taken over when the mouse rests that long; longer than the pause between two move events
-REACH = 10  # screen pixels within which a click means a corner
+ONE_MOVE_S = 1.0  # a hand that hesitates no longer than that is still in the same move
 
 LINE, CHOSEN = "#00b8d4", "#ff9100"  # readable on light, dark and coloured images
 KEYS = {"Backspace", "Delete", "Escape", "Enter", "undo", "redo"}
 
+# A tip opens over the next button, and must not catch its clicks.
+TIP = ".MuiTooltip-popper { pointer-events: none !important; }"
 # Keys count while the mouse is over the figure and no text is being typed. The listener leaves with the mouse, so a
 # figure that is taken off the page leaves none behind.
 _ENTER = """
@@ -93,6 +107,7 @@ class Drawing:
         self._corners: tuple[tuple[float, float], ...] = ()
         self._note = ""
         self._settling: Any = None
+        self._last_move: tuple[int | None, float] = (None, 0.0)
         if plot.toolbar.active_drag == "auto" and not any(isinstance(tool, Drag) for tool in plot.toolbar.tools):
             plot.toolbar.active_drag = None  # else the tool below would be active from the start
         self._idle_drag = plot.toolbar.active_drag
@@ -102,7 +117,7 @@ class Drawing:
         draft.update(line_alpha=1.0, level="overlay", editable=False)
         plot.add_layout(draft)
         self._dots = ColumnDataSource({"x": [], "y": []})
-        plot.scatter("x", "y", source=self._dots, size=REACH, line_color="white", fill_color=CHOSEN, level="overlay")
+        plot.scatter("x", "y", source=self._dots, size=10, line_color="white", fill_color=CHOSEN, level="overlay")
         self._keys = ColumnDataSource({"key": [], "count": []})
         self._keys.on_change("data", self._key_pressed)
         plot.js_on_event(MouseEnter, CustomJS(args={"keys": self._keys, "known": sorted(KEYS)}, code=_ENTER))
@@ -125,7 +140,7 @@ class Drawing:
         for label, icon, what, act in acts:
             # The description is also what a screen reader says, so it begins with the label.
             button = pmui.Button(label=label, icon=icon, description=f"{label}: {what}", size="small", margin=0)
-            button.variant = "outlined"
+            button.param.update(variant="outlined", description_delay=1000, stylesheets=[TIP])
             button.on_click(lambda _, act=act: self._locked(act))
             self._buttons[label.lower()] = button
         self._hint = pmui.Typography("", variant="body2", css_classes=["dc-drawing-hint"], margin=(0, 10))
@@ -217,15 +232,17 @@ class Drawing:
         """Act while Bokeh holds the lock of the document: Panel calls buttons without it when messages are under way."""
         self._plot.document.add_next_tick_callback(act)
 
-    def _commit(self, regions: tuple[Shape, ...], selected: int | None) -> None:
+    def _commit(self, regions: tuple[Shape, ...], selected: int | None, *, same_step: bool = False) -> None:
         if regions == self._regions:
             return
-        self._past.append(self._regions)
+        if not same_step:
+            self._past.append(self._regions)
         self._future.clear()
         self._become(regions, selected)
 
     def _become(self, regions: tuple[Shape, ...], selected: int | None) -> None:
         self._regions, self._selected, self._note = regions, selected, ""
+        self._last_move = (None, 0.0)
         self._show()
         self._on_change(regions)
 
@@ -308,7 +325,10 @@ class Drawing:
                 note = "That shape is not possible."
             if regions[index] != region:
                 moved = index
-        self._commit(tuple(regions), moved)
+        if tuple(regions) != self._regions:
+            last, now = self._last_move, time.monotonic()
+            self._commit(tuple(regions), moved, same_step=last[0] == moved and now - last[1] < ONE_MOVE_S)
+            self._last_move = (moved, now)
         if note:
             self._say(note)
 
@@ -322,7 +342,7 @@ class Drawing:
     def _clicked(self, event: PointEvent) -> None:
         try:
             x, y = number(event.x, DIGITS), number(event.y, DIGITS)
-            near = self._is_near(x, y, self._corners[:1] + self._corners[-1:])
+            near = is_near(self._plot, x, y, self._corners[:1] + self._corners[-1:])
         except ValueError:
             return
         if self._mode == "polygon":
@@ -366,15 +386,6 @@ class Drawing:
     def _set_corners(self, corners: tuple[tuple[float, float], ...]) -> None:
         self._corners = corners
         self._dots.data = {"x": [x for x, _ in corners], "y": [y for _, y in corners]}
-
-    def _is_near(self, x: float, y: float, corners: Sequence[tuple[float, float]]) -> bool:
-        """Whether (x, y) is within reach of a corner on the screen, as it is zoomed now."""
-        plot = self._plot
-        reach = [
-            REACH * abs(number(axis.end) - number(axis.start)) / (size or math.inf)
-            for axis, size in ((plot.x_range, plot.inner_width), (plot.y_range, plot.inner_height))
-        ]
-        return any(abs(x - cx) <= reach[0] and abs(y - cy) <= reach[1] for cx, cy in corners)
 
     def _close(self) -> None:
         if len(self._corners) >= 3:

@@ -13,11 +13,14 @@ from detcore.image import Polygon, Rectangle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bokeh.plotting import figure
+
 Shape: TypeAlias = Rectangle | Polygon
 Annotation: TypeAlias = BoxAnnotation | PolyAnnotation
 
 MAX_CORNERS = 10_000
 DIGITS = 2  # hundredths of a pixel are finer than any hand
+REACH = 10  # screen pixels within which a click means a corner
 
 # The line to the mouse exists in the browser only: nothing is sent while it moves. Both columns of corners arrive
 # together, as x and y of an annotation would not, and a picture drawn between the two fails.
@@ -75,6 +78,15 @@ def polygon(xs: Sequence[object], ys: Sequence[object], digits: int | None = Non
         msg = f"3 to {MAX_CORNERS} corners expected, found {len(xs)} x and {len(ys)} y"
         raise ValueError(msg)
     return Polygon(vertices=tuple((number(x, digits), number(y, digits)) for x, y in zip(xs, ys, strict=True)))
+
+
+def is_near(plot: figure, x: float, y: float, corners: Sequence[tuple[float, float]]) -> bool:
+    """Whether (x, y) is within `REACH` of a corner on the screen, as it is zoomed now; ValueError for strange ranges."""
+    reach = [
+        REACH * abs(number(axis.end) - number(axis.start)) / (size or math.inf)
+        for axis, size in ((plot.x_range, plot.inner_width), (plot.y_range, plot.inner_height))
+    ]
+    return any(abs(x - cx) <= reach[0] and abs(y - cy) <= reach[1] for cx, cy in corners)
 
 
 def drawn(region: Shape) -> tuple[type[Annotation], dict[str, Any]]:

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from playwright.sync_api import sync_playwright
 
-from dashboard.drawing import MAX_SHAPES, STEPS, Drawing
+from dashboard.drawing import MAX_SHAPES, ONE_MOVE_S, STEPS, Drawing
 from detcore.image import Ellipse, Polygon, Rectangle, Region
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def test_history_is_bounded(editor: Editor) -> None:
     )
 )
 @settings(max_examples=60, deadline=None)
+@mock.patch("dashboard.drawing.ONE_MOVE_S", 0)
 def test_figure_shows_the_truth_and_history_agrees_with_a_plain_list(steps: list[tuple[str, Any]]) -> None:
     editor = Editor()
     states: list[tuple[Region, ...]] = [()]
@@ -282,6 +284,25 @@ def test_one_drag_is_one_change(editor: Editor) -> None:
     assert len(editor.seen) == 3
 
 
+def test_a_hand_that_hesitates_makes_one_step(editor: Editor) -> None:
+    editor.drawing.set([ONE, TWO])
+    for left in (11, 12, 13):
+        editor.shapes[0].update(left=left)
+        editor.rest()
+    assert len(editor.seen) == 4  # what is shown follows the hand
+    editor.shapes[1].update(xs=[51, 91, 71])
+    editor.rest()
+    editor.drawing.undo()
+    assert editor.drawing.regions == (Rectangle(x0=13, y0=20, x1=40, y1=50), TWO)
+    editor.drawing.undo()
+    assert editor.drawing.regions == (ONE, TWO)
+    editor.drawing.redo()
+    editor.shapes[0].update(left=14)  # after an undo or redo a new step begins
+    editor.rest()
+    editor.drawing.undo()
+    assert editor.drawing.regions[0] == Rectangle(x0=13, y0=20, x1=40, y1=50)
+
+
 def test_number_of_shapes_is_bounded(editor: Editor) -> None:
     editor.drawing.set([ONE] * MAX_SHAPES)
     editor.drawing.draw("rectangle")
@@ -396,6 +417,19 @@ class Hand:
         assert state["counts"] == [count(region) for region in found]
         return found
 
+    def until(self, index: int, corners: list[tuple[float, float]]) -> list[Region]:
+        """The regions as soon as one has these corners: a move arrives in steps."""
+        until = time.monotonic() + 10
+        while True:
+            found = [Region.from_dict(each) for each in json.loads(self.state)["regions"]]
+            region = found[index]
+            x0, y0, x1, y1 = region.bounding_box
+            now = region.vertices if isinstance(region, Polygon) else ((x0, y0), (x1, y1))
+            if np.asarray(now) == pytest.approx(np.asarray(corners), abs=1):
+                return self.regions(len(found))
+            assert time.monotonic() < until, f"{now} instead of {corners}"
+            self.page.wait_for_timeout(50)
+
     @property
     def state(self) -> str:
         return str(self.page.evaluate(STATE))
@@ -454,27 +488,21 @@ def test_draw_move_delete_undo_redo_with_a_mouse(url: str, tmp_path: Path) -> No
         assert isinstance(kite, Polygon)
         assert np.asarray(kite.vertices) == pytest.approx(np.asarray(corners), abs=1)
 
-        before = hand.state
         hand.drag((80, 60), (100, 120))  # inside: moves
-        moved, same = hand.regions(2, unlike=before)
+        moved, same = hand.until(0, [(60, 90), (140, 150)])
         assert same == kite
-        assert tuple(moved.bounding_box) == pytest.approx((60, 90, 140, 150), abs=1)
 
-        before = hand.state
         hand.drag((140, 120), (145, 120))  # the edge: resizes
-        resized, _ = hand.regions(2, unlike=before)
-        assert tuple(resized.bounding_box) == pytest.approx((60, 90, 145, 150), abs=1)
+        resized, _ = hand.until(0, [(60, 90), (145, 150)])
+        assert moved != resized
 
-        before = hand.state
+        shifted = [(x + 10, y + 20) for x, y in corners]
         hand.drag((200, 130), (210, 150))
-        _, moved_kite = hand.regions(2, unlike=before)
-        assert np.asarray(moved_kite.vertices) == pytest.approx(np.asarray(corners) + (10, 20), abs=1)  # noqa: RUF005
+        _, moved_kite = hand.until(1, shifted)
 
-        before = hand.state
+        page.wait_for_timeout(1000 * ONE_MOVE_S)  # a new step of undo
         hand.drag((280, 100), (285, 95))  # a single corner
-        _, pulled = hand.regions(2, unlike=before)
-        assert pulled.vertices[1] == pytest.approx((285, 95), abs=1)
-        assert pulled.vertices[0] == moved_kite.vertices[0]
+        _, pulled = hand.until(1, [shifted[0], (285, 95), *shifted[2:]])
         page.screenshot(path=tmp_path / "two.png")
 
         hand.click(100, 120)
@@ -482,6 +510,7 @@ def test_draw_move_delete_undo_redo_with_a_mouse(url: str, tmp_path: Path) -> No
         assert hand.regions(1) == [pulled]
         hand.press("Undo")
         assert hand.regions(2) == [resized, pulled]
+        page.get_by_role("tooltip").wait_for()  # it covers the next button, and lets clicks through
         hand.press("Redo")
         assert hand.regions(1) == [pulled]
         hand.press("Undo")

@@ -178,7 +178,7 @@ def test_every_reduction_has_a_sample_and_every_sample_its_reduction():
     assert {name for name in known if name.startswith("detcore.")} == named(every(Reduction))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_laws(name, registered, data):
     sample = data.draw(registered)

@@ -19,9 +19,9 @@ PLANES = (1, 3, 41, 42, 43, 44, 45, 46, 62, 9, 100)
 
 
 @st.composite
-def spills(draw):
+def spills(draw, fewest=0):
     """One file, as its reader gives it: hits that are kept, dropped and padding are already told apart."""
-    n_events = draw(st.integers(0, 7))
+    n_events = draw(st.integers(fewest, 7))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_hits, n_dropped, n_padding = (
         np.array(draw(st.lists(st.integers(0, most), min_size=n_events, max_size=n_events)), np.int32)
@@ -65,11 +65,13 @@ filters = st.builds(
 
 
 @st.composite
-def samples(draw, reductions):
-    """A reduction, often behind filters, and one or more files for it."""
-    files = draw(st.lists(spills(), min_size=1, max_size=3))
+def samples(draw, reductions, *, keyed=False):
+    """A reduction, often behind filters, and one or more files for it; for a keyed one there must be several."""
+    files = draw(st.lists(spills(fewest=2 * keyed), min_size=1 + keyed, max_size=3))
     files = [one.assign_attrs(file=f"/data/run_{number}.root") for number, one in enumerate(files, start=9)]
-    if draw(st.booleans()):  # a file may lack what the others have
+    if keyed and draw(st.booleans()):
+        reduction = draw(reductions)
+    elif draw(st.booleans()):  # a file may lack what the others have
         files[-1] = files[-1].drop_vars(["spill_id", "trigger_bits", "flag"])
         reduction = draw(reductions)
     else:
@@ -88,10 +90,10 @@ STRATEGIES = {
     "detcore.occupancy.reductions.Pairs": samples(st.sampled_from([Pairs(), Pairs(pairs=(("D0U", "nothing"),))])),
     "detcore.occupancy.series.HitsByFile": samples(st.just(HitsByFile())),
     "detcore.occupancy.series.HitsPerEvent": samples(
-        st.builds(HitsPerEvent, last=st.one_of(st.none(), st.integers(1, 8)))
+        st.builds(HitsPerEvent, last=st.one_of(st.integers(1, 8), st.none())), keyed=True
     ),
     "detcore.occupancy.series.Trend": samples(
-        st.builds(Trend, by=st.sampled_from(["spill", "file", "events"]), events=st.integers(1, 4))
+        st.builds(Trend, by=st.sampled_from(["spill", "file", "events"]), events=st.integers(1, 4)), keyed=True
     ),
     "the whole pass": samples(
         st.just(Together(reductions=(Hits(in_time=True), HitsPerEvent(), Trend(), Pairs(), DriftTime(), TriggerBits())))
