@@ -17,19 +17,7 @@ from bokeh.events import DoubleTap, MouseEnter, MouseLeave, MouseMove, Press, Se
 from bokeh.models import BoxSelectTool, ColumnDataSource, CustomJS, PolyAnnotation
 from bokeh.models.tools import Drag
 
-from dashboard.shapes import (
-    DIGITS,
-    FOLLOW,
-    MAX_CORNERS,
-    Annotation,
-    Shape,
-    drawn,
-    is_like,
-    is_near,
-    number,
-    read,
-    rectangle,
-)
+from dashboard import shapes
 from detcore.image import Polygon, Rectangle, Region
 
 if TYPE_CHECKING:
@@ -37,6 +25,8 @@ if TYPE_CHECKING:
 
     from bokeh.events import PointEvent
     from bokeh.plotting import figure
+
+    from dashboard.shapes import Annotation, Shape
 
 Mode = Literal["rectangle", "polygon"]
 
@@ -122,7 +112,7 @@ class Drawing:
         self._keys.on_change("data", self._key_pressed)
         plot.js_on_event(MouseEnter, CustomJS(args={"keys": self._keys, "known": sorted(KEYS)}, code=_ENTER))
         plot.js_on_event(MouseLeave, CustomJS(args={"keys": self._keys}, code=_LEAVE))
-        follow = CustomJS(args={"corners": self._dots, "draft": draft}, code=FOLLOW)
+        follow = CustomJS(args={"corners": self._dots, "draft": draft}, code=shapes.FOLLOW)
         self._dots.js_on_change("data", follow)
         plot.js_on_event(MouseMove, follow)
         plot.on_event(SelectionGeometry, self._box_drawn)
@@ -248,13 +238,13 @@ class Drawing:
 
     def _show(self) -> None:
         """Make the figure show the truth. What already does is not touched: it may be under the mouse."""
-        wanted = [drawn(region) for region in self._regions]
-        same = takewhile(lambda pair: is_like(*pair), zip(self._shown, self._regions, strict=False))
+        wanted = [shapes.drawn(region) for region in self._regions]
+        same = takewhile(lambda pair: shapes.is_like(*pair), zip(self._shown, self._regions, strict=False))
         for shape in self._shown[(keep := sum(1 for _ in same)) :]:
             self._plot.center.remove(shape)
         del self._shown[keep:]
         for shape, region, (_, place) in zip(self._shown, self._regions, wanted, strict=False):
-            if read(shape, region) != region:
+            if shapes.read(shape, region) != region:
                 shape.update(**place)
         self._shown += [self._add(kind, place) for kind, place in wanted[keep:]]
         self._refresh()
@@ -319,9 +309,9 @@ class Drawing:
         regions, moved, note = list(self._regions), self._selected, ""
         for index, (shape, region) in enumerate(zip(self._shown, self._regions, strict=True)):
             try:
-                regions[index] = read(shape, region)
+                regions[index] = shapes.read(shape, region)
             except ValueError:
-                shape.update(**drawn(region)[1])
+                shape.update(**shapes.drawn(region)[1])
                 note = "That shape is not possible."
             if regions[index] != region:
                 moved = index
@@ -337,18 +327,18 @@ class Drawing:
         if self._mode != "rectangle" or not event.final or not isinstance(geometry, dict):
             return
         xa, xb, ya, yb = (geometry.get(key) for key in ("x0", "x1", "y0", "y1"))
-        self._finish(lambda: rectangle(xa, xb, ya, yb, DIGITS))
+        self._finish(lambda: shapes.rectangle(xa, xb, ya, yb, shapes.DIGITS))
 
     def _clicked(self, event: PointEvent) -> None:
         try:
-            x, y = number(event.x, DIGITS), number(event.y, DIGITS)
-            near = is_near(self._plot, x, y, self._corners[:1] + self._corners[-1:])
+            x, y = shapes.number(event.x, shapes.DIGITS), shapes.number(event.y, shapes.DIGITS)
+            near = shapes.is_near(self._plot, x, y, self._corners[:1] + self._corners[-1:])
         except ValueError:
             return
         if self._mode == "polygon":
             if near:
                 self._close()
-            elif len(self._corners) < MAX_CORNERS:
+            elif len(self._corners) < shapes.MAX_CORNERS:
                 self._set_corners((*self._corners, (x, y)))
                 self._refresh()
         elif self._mode is None:

@@ -222,13 +222,12 @@ def stream(
         waiting = partial.state is None and not partial.problems and progress.size is None  # the end is not waiting
         if time.monotonic() - shown >= pace or (waiting and not idle):
             began = time.monotonic()
-            yield progress.snapshot(
-                reduction.finalize(total),
-                "waiting" if waiting else "running",
-                total if checkpoints else None,
+            snapshot = progress.snapshot(
+                reduction.finalize(total), "waiting" if waiting else "running", total if checkpoints else None
             )
+            pace = max(every, 10 * (time.monotonic() - began))
+            yield snapshot
             shown = time.monotonic()
-            pace = max(every, 10 * (shown - began))
         idle = waiting
     status: Literal["partial", "complete"] = "partial" if cancel.is_set() else "complete"
     yield progress.snapshot(reduction.finalize(total), status, total if checkpoints else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +37,9 @@ def ask(path: str, **headers: str) -> HTTPResponse:
             server.stop()
             await server.close_all_connections()
 
-    return asyncio.run(answer())
+    # in a thread: the browser of other tests may keep a loop in this one
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(answer())).result()
 
 
 def test_declaring_twice_is_harmless() -> None:
