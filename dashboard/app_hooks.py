@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dashboard import endpoints
@@ -29,4 +30,5 @@ def on_server_loaded(_: ServerContext) -> None:
 
 def on_server_unloaded(_: ServerContext) -> None:
     """Stop the feeds."""
-    get_runtime().stop()
+    with suppress(InvalidSettings):  # then nothing was started, and the reason has been printed
+        get_runtime().stop()
