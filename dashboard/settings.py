@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+from detcore.core.parameters import mapping_from_yaml
 
 _HERE = Path(__file__).parent
 
@@ -85,13 +86,10 @@ class Settings(BaseModel):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = mapping_from_yaml(path.read_text())
+    except (OSError, ValueError) as error:
         msg = f"settings file {path}: {error}"
         raise InvalidSettings(msg) from None
-    if not isinstance(values, dict):
-        msg = f"settings file {path}: expected 'name: value' lines, found {type(values).__name__}"
-        raise InvalidSettings(msg)
     roots = values.get("roots")
     if isinstance(roots, list):
         values["roots"] = [path.parent / Path(str(root)).expanduser() for root in roots]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+MAX_NESTING = 100  # lists in lists; nobody writes that many by hand
+
 
 def _split(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -115,15 +117,7 @@ class Parameters(BaseModel):
         InvalidParameters
             The text is not YAML, not a mapping, or a field is wrong.
         """
-        try:
-            values = yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            msg = f"not readable as YAML: {error}"
-            raise InvalidParameters(msg) from None
-        if not isinstance(values, dict):
-            msg = f"expected 'name: value' lines, found {type(values).__name__}"
-            raise InvalidParameters(msg)
-        return cls.checked(values)
+        return cls.checked(mapping_from_yaml(text))
 
     def to_arguments(self) -> list[str]:
         """Return the changed fields as command-line arguments."""
@@ -135,6 +129,32 @@ class Parameters(BaseModel):
             else:
                 arguments += [f"--{flag}", _text(value)]
         return arguments
+
+
+def mapping_from_yaml(text: str) -> dict[str, Any]:
+    """Read ``name: value`` lines, from a file that somebody else may have written.
+
+    Raises
+    ------
+    InvalidParameters
+        The text is not YAML or not a mapping, or it would take endless time or memory: references (``*name``) can
+        multiply without end, and deep nesting is slow.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_NESTING:
+                msg = "the YAML may neither use references (*name) nor be nested too deeply"
+                raise InvalidParameters(msg)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        msg = f"not readable as YAML: {error}"
+        raise InvalidParameters(msg) from None
+    if values is not None and not isinstance(values, dict):
+        msg = f"expected 'name: value' lines, found {type(values).__name__}"
+        raise InvalidParameters(msg)
+    return {} if values is None else values
 
 
 def options(

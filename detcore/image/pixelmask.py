@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from detcore.core.parameters import mapping_from_yaml
 from detcore.core.paths import atomic
 from detcore.image.checks import checked_shape, read_model
 from detcore.image.operations import BITS, AnyOperation, good_pixels
@@ -38,7 +39,6 @@ NPY = b"\x93NUMPY"
 BAD_HEADER = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError)
 MAX_OPERATIONS = 1_000
 MAX_TEXT = 4_000_000
-MAX_NESTING = 100
 
 
 class PixelMask(BaseModel):
@@ -126,23 +126,7 @@ class PixelMask(BaseModel):
         if len(text) > MAX_TEXT:
             msg = f"{len(text)} characters are too many for a pixel mask (limit {MAX_TEXT}); save the raster instead"
             raise ValueError(msg)
-        try:
-            _check_events(text)
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            msg = f"not readable as YAML: {error}"
-            raise ValueError(msg) from None
-        return read_model(TypeAdapter(cls), values, "a pixel mask")
-
-
-def _check_events(text: str) -> None:
-    """Refuse YAML that would take endless time or memory, before anything is built from it."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > MAX_NESTING:
-            msg = "the YAML of a pixel mask may neither use references (*name) nor be nested too deeply"
-            raise ValueError(msg)
+        return read_model(TypeAdapter(cls), mapping_from_yaml(text), "a pixel mask")
 
 
 def read_pixel_mask(

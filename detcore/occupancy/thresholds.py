@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from detcore.core.parameters import mapping_from_yaml
 
 if TYPE_CHECKING:
     import os
@@ -49,7 +50,7 @@ class Thresholds(BaseModel):
     def default() -> Thresholds:
         """Return the built-in limits."""
         text = files("detcore.occupancy").joinpath("thresholds.yaml").read_text(encoding="utf-8")
-        return Thresholds(**yaml.safe_load(text))
+        return Thresholds(**mapping_from_yaml(text))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str] | None) -> Thresholds:
@@ -63,15 +64,10 @@ class Thresholds(BaseModel):
         if path is None:
             return cls.default()
         try:
-            found: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            msg = f"{path}: not a YAML text file: {error}"
+            found = mapping_from_yaml(Path(path).read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            msg = f"{path}: {error}"
             raise ValueError(msg) from error
-        if found is None:  # an empty file changes nothing
-            found = {}
-        if not isinstance(found, dict):
-            msg = f"{path}: expected lines 'name: number', found a {type(found).__name__}"
-            raise ValueError(msg)  # noqa: TRY004  the type of a file's content is its value
         try:
             return cls(**{**cls.default().model_dump(), **{str(key): value for key, value in found.items()}})
         except ValidationError as error:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from detcore.core.parameters import InvalidParameters, Names, Parameters, Span, options
+from detcore.core.parameters import InvalidParameters, Names, Parameters, Span, mapping_from_yaml, options
 from detcore.occupancy import Filters
 
 
@@ -158,3 +158,17 @@ filters = st.builds(
 def test_the_filters_of_occupancy_lead_back(cut):
     assert Filters.from_query(cut.to_query()) == cut
     assert Filters.from_yaml(cut.to_yaml()) == cut
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &x [1]\nb: [*x, *x]", "neither use references"),
+        ("[" * 200_000, "nested too deeply"),
+        ("!!python/object/apply:os.getcwd []", "not readable as YAML"),
+        ("- 1", "found list"),
+    ],
+)
+def test_yaml_that_could_do_harm_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidParameters, match=words):
+        mapping_from_yaml(text)

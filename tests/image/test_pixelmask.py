@@ -212,7 +212,7 @@ BOMB = "a: &a [1]\n" + "\n".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a pixel mask: it: .*valid dictionary"),
+        ("", "not a pixel mask: shape: Field required"),
         ("{shape: [9, 12]", "not readable as YAML"),
         ("shape: [9, 12]\noperations: [{kind: melt}]", "operations.0: Input tag 'melt'"),
         ('shape: [9, 12]\noperations: [{kind: invert, name: "a\\nb"}]', "a name of one line"),

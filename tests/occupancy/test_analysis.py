@@ -439,8 +439,8 @@ def test_thresholds_from_a_file_change_the_result(tmp_path: Path, spill: xr.Data
         ("hot_ratio: 0.5", "hot_ratio: .*greater than 1"),
         ("sigma: .nan", "sigma: "),
         ("block: many", "block: "),
-        ("- 1", "found a list"),
-        ("a: [", "not a YAML text file"),
+        ("- 1", "found list"),
+        ("a: [", "not readable as YAML"),
         ("7: 1", "unknown threshold '7'"),
     ],
 )
