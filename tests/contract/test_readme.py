@@ -1,0 +1,64 @@
+"""What the README tells a new user to type does what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from detcore.occupancy import demo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def blocks(root: Path, language: str) -> list[str]:
+    text = (root / "README.md").read_text()
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE)
+    return ["\n".join(line.removeprefix(indent) for line in body.splitlines()) for indent, body in found]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_tour_work(root: Path, tmp_path: Path) -> None:
+    spills = demo.write(tmp_path / "demo")
+    lines = [
+        line[2:]
+        for block in blocks(root, "console")
+        for line in block.splitlines()
+        if line.startswith("$ detcore occupancy")
+    ]
+    assert [shlex.split(line)[2] for line in lines] == ["run", "check", "plot", "heatmap"]
+    for line in lines:
+        line = line.replace("/data/run_005994", str(spills[0].parent)).replace("spill.root", str(spills[0]))  # noqa: PLW2901
+        line = line.replace("good_run/", "QTracker_Station_Occupancies/")  # noqa: PLW2901
+        done = subprocess.run(
+            [sys.executable, "-c", "from detcore.cli import main; main()", *shlex.split(line)[1:]],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    assert (tmp_path / "QTracker_Station_Occupancies" / "hit_heatmap.png").is_file()
+
+
+def test_the_scripts_of_the_tour_work(root: Path, tmp_path: Path) -> None:
+    folder = demo.write(tmp_path / "demo")[0].parent
+    code = "\n".join(blocks(root, "python")).replace("/data/run_005994", str(folder))
+    assert code.count("print(") == 1
+    # the last script goes on for ever: one round is enough
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", re.sub(r"( +)(print\(.*\))", r"\1\2; break", code)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    fraction, hits, *problems = done.stdout.split(maxsplit=2)
+    assert (fraction, problems) == ("None", ["()\n"])
+    assert int(hits) > 0
+
+
+def test_pictures_and_links_exist(root: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (root / "README.md").read_text())
+    assert "assets/screenshots/occupancy.png" in links
+    assert not [link for link in links if not (root / link).exists()]
