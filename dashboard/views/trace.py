@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from bokeh.events import DoubleTap, Press, SelectionGeometry, Tap
@@ -24,6 +23,7 @@ from bokeh.models import (
 
 from dashboard.views.push import push
 from dashboard.views.style import ACCENT, EXPECTED, IN_TIME, MUTED, REFERENCE, blank, digits, grow
+from dashboard.views.thin import Data, draw
 from dashboard.views.viewport import Redraw, Viewport, without_math
 
 if TYPE_CHECKING:
@@ -31,147 +31,17 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from bokeh.events import PointEvent
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from dashboard.views.thin import Drawn
     from dashboard.views.viewport import Run
 
 COLOURS = (ACCENT, EXPECTED, IN_TIME, REFERENCE, "#8d6e63", "#ec407a", "#7cb342", "#5c6bc0")
 OUTLIER = "#e02020"
 SIGNS = {"drop": "inverted_triangle", "spike": "triangle"}
 COLUMNS = 1200  # bins of the thinned line when the width of the figure is not known
-MOST = 2400
-ROOMY = 6  # pixels for each frame from which on every frame is drawn as a point
 MAX_MARKS = 2000
 REACH = 10  # screen pixels within which a click means a mark
-
-
-def breaks(frames: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions after which frames are missing: where the step is longer than the one before or after it.
-
-    A series of which only every fourth frame was read has no gaps.
-
-    Parameters
-    ----------
-    frames
-        (frame,) ascending frame numbers.
-
-    Examples
-    --------
-    >>> breaks(np.array([1, 2, 3, 7, 8])), breaks(np.array([1, 5, 9, 13]))
-    (array([2]), array([], dtype=int64))
-    """
-    steps = np.diff(frames)
-    if len(steps) < 2:
-        return np.zeros(0, np.int64)
-    before, after = np.concatenate([steps[1:2], steps[:-1]]), np.concatenate([steps[1:], steps[-2:-1]])
-    return np.flatnonzero(steps > 1.5 * np.minimum(before, after))
-
-
-def thin(values: NDArray[np.float64], first: int, last: int, bins: int) -> NDArray[np.int64]:
-    """Return which values to draw of a line: of each bin the first, the lowest, the highest and the last.
-
-    Bins hold equal numbers of values and begin at multiples of that number, so that the line does not shimmer when it
-    is moved. In columns of one pixel that line looks like the whole one (Jugel et al., Proc. VLDB 7, 797, 2014).
-
-    Parameters
-    ----------
-    values
-        (frame,); those that are not a number are never lowest or highest.
-    first, last
-        Which part is looked at: from `first` to before `last`.
-    bins
-        About how many; a part of at most four times as many is not thinned.
-
-    Returns
-    -------
-    NDArray[np.int64]
-        Ascending positions.
-
-    Examples
-    --------
-    >>> line = np.zeros(1000)
-    >>> line[503] = 7
-    >>> thin(line, 0, 1000, 10).tolist()[8:14]
-    [400, 499, 500, 503, 599, 600]
-    """
-    count = last - first
-    if count <= 4 * bins:
-        return np.arange(first, last)
-    size = -(-count // bins)
-    start, end = -(-first // size) * size, last // size * size
-    blocks = values[start:end].reshape(-1, size)
-    base = np.arange(start, end, size)
-    if bad := bool(np.isnan(blocks).any()):
-        nothing = np.isnan(blocks)
-    lowest = (np.where(nothing, np.inf, blocks) if bad else blocks).argmin(axis=1)
-    highest = (np.where(nothing, -np.inf, blocks) if bad else blocks).argmax(axis=1)
-    kept = [base, base + lowest, base + highest, base + size - 1]
-    for a, b in ((first, start), (end, last)):  # what is left over at the two ends
-        part = values[a:b]
-        if len(part):
-            kept.append(np.array([a, b - 1]))
-            if not np.isnan(part).all():
-                kept.append(np.array([a + np.nanargmin(part), a + np.nanargmax(part)]))
-    return np.unique(np.concatenate(kept))
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """What a trace shows; nobody may change the arrays any more."""
-
-    frames: NDArray[np.int64]
-    series: dict[str, NDArray[np.float64]]
-    seconds: NDArray[np.float64] | None
-    gaps: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """One series as it is drawn; not a number where the line is broken."""
-
-    frame: NDArray[np.float64]
-    value: NDArray[np.float64]
-    seconds: NDArray[np.float64]
-    dot: NDArray[np.float32]
-
-
-def draw(run: Data, low: float, high: float, width: int, *, normalised: bool) -> dict[str, Line]:
-    """Thin all series to what is seen of them; it may be called in any thread.
-
-    Parameters
-    ----------
-    run
-        The data.
-    low, high
-        Frame numbers at the two ends of the axis; the frames next to it are drawn too.
-    width
-        Pixels of the axis.
-    normalised
-        Each series is divided by its mean.
-    """
-    frames = run.frames
-    first = max(0, int(np.searchsorted(frames, low)) - 1)
-    last = min(len(frames), int(np.searchsorted(frames, high, side="right")) + 1)
-    bins = max(1, min(width, MOST))
-    per_pixel = max(high - low, 1e-9) / max(width, 1)
-    gaps = run.gaps[np.searchsorted(run.gaps, first) : np.searchsorted(run.gaps, last - 1)]
-    gaps = gaps[frames[gaps + 1] - frames[gaps] > per_pixel]  # narrower ones cannot be seen
-    roomy = last - first <= max(width // ROOMY, 2)
-    lines = {}
-    for name, values in run.series.items():
-        kept = thin(values, first, last, bins)
-        if len(gaps):
-            kept = np.union1d(kept, np.concatenate([gaps, gaps + 1]))
-        y = values[kept] / np.nanmean(values) if normalised and len(kept) else values[kept]
-        x = frames[kept].astype(np.float64)
-        seconds = run.seconds[kept] if run.seconds is not None else np.full(len(kept), np.nan)
-        after = np.searchsorted(kept, gaps) + 1
-        x, y, seconds = (np.insert(column, after, np.nan) for column in (x, y, seconds))
-        there = np.isfinite(y)
-        padded = np.concatenate([[False], there, [False]])
-        alone = there & ~padded[:-2] & ~padded[2:]
-        lines[name] = Line(x, y, seconds, ((there & roomy) | alone).astype(np.float32))
-    return lines
 
 
 class Trace:
@@ -213,16 +83,19 @@ class Trace:
         normalised: bool = False,
         wall: bool = False,
     ) -> None:
-        self.figure = plot = blank("Frame", value_label, wall=wall, tools="pan,box_zoom,xwheel_zoom,reset,save")
+        self.figure = plot = blank(
+            "Frame", _label(value_label, normalised), wall=wall, tools="pan,box_zoom,xwheel_zoom,reset,save"
+        )
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         plot.xaxis.update(ticker=BasicTicker(min_interval=1), formatter=NumeralTickFormatter(format="0,0"))
         plot.xaxis.major_label_policy = NoOverlap(min_distance=6)
         plot.yaxis.formatter = digits()
+        plot.min_border_right = 28  # for half of the last number
         plot.min_border_left = 68  # plots below each other stay aligned
         plot.title.text_font_style = "italic"
         self._wall, self._label, self._normalised = wall, value_label, normalised
         self._on_tap, self._on_select = on_tap, on_select
-        self._run: Data | None = None
+        self._data: Data | None = None
         self._marks: pd.DataFrame | None = None
         self._homes: dict[str, tuple[float, float]] = {}  # what a reset shows
         self._placed: dict[str, tuple[float, float]] = {}  # where the viewer was put last
@@ -306,10 +179,11 @@ class Trace:
             if seconds.shape != numbers.shape:
                 msg = f"one time for each of {len(numbers)} frames expected, found {seconds.shape}"
                 raise ValueError(msg)
-        self._run, self._marks = Data(numbers, lines, seconds, breaks(numbers)), marks
+        self._data, self._marks = Data(numbers, lines, seconds), marks
         self._offer(list(lines))
-        self._fit()
-        self._mark()
+        if len(numbers):
+            edge = max(0.5, (numbers[-1] - numbers[0]) * 0.005)
+            self._fit("x_range", float(numbers[0] - edge), float(numbers[-1] + edge))
         self._look_again()
 
     def arrange(self, *, normalised: bool | None = None, value_label: str | None = None) -> None:
@@ -322,17 +196,14 @@ class Trace:
         value_label
             What the values are, with the unit.
         """
-        self._label = self._label if value_label is None else value_label
-        self._normalised = self._normalised if normalised is None else normalised
-        label = f"{self._label.split(' (')[0]} / mean" if self._normalised else self._label
-        if self.figure.yaxis[0].axis_label != label:
-            self.figure.yaxis[0].axis_label = label
-        if self._run is not None:
-            self._homes.pop("y_range", None)  # another unit: the old zoom means nothing
-            self._placed.pop("y_range", None)
-            self._fit()
-            self._mark()
-            self._look_again()
+        wanted = (value_label or self._label, self._normalised if normalised is None else normalised)
+        if wanted == (self._label, self._normalised):
+            return
+        self._label, self._normalised = wanted
+        self.figure.yaxis[0].axis_label = _label(*wanted)
+        self._homes.pop("y_range", None)  # another unit: the old zoom means nothing
+        self._placed.pop("y_range", None)
+        self._look_again()
 
     def cursor(self, frame: float | None) -> None:
         """Draw a vertical line at a frame, or none."""
@@ -361,28 +232,33 @@ class Trace:
         return self._moved("x_range")
 
     def _offer(self, names: list[str]) -> None:
-        """Have a line for each name, and no others."""
-        for name in names:
-            if name not in self.sources:
-                self._add(name)
-        for name, source in self.sources.items():
-            if name not in names and len(source.data["frame"]):
-                source.data = {key: np.zeros(0) for key in source.data}
+        """Have a line for each name, and no others; a line that is not needed is kept for a later name."""
+        free = [name for name in self.sources if name not in names]
+        for name in [name for name in names if name not in self.sources]:
+            self._name(free.pop(0), name) if free else self._add(name)
+        for name in free:
+            if len(self.sources[name].data["frame"]):
+                self.sources[name].data = {key: np.zeros(0) for key in self.sources[name].data}
         items = [self._items[name] for name in names] if len(names) > 1 else []
         if self._legend.items != items:
             self._legend.update(items=items, visible=bool(items))
 
     def _add(self, name: str) -> None:
-        source = ColumnDataSource({key: np.zeros(0) for key in ("frame", "value", "seconds", "dot")}, name=name)
+        source = ColumnDataSource({key: np.zeros(0) for key in ("frame", "value", "seconds", "dot")})
         colour, plot = COLOURS[len(self.sources) % len(COLOURS)], self.figure
-        line = plot.line("frame", "value", source=source, line_width=1.4 if not self._wall else 2, line_color=colour)
+        line = plot.line("frame", "value", source=source, line_width=2 if self._wall else 1.4, line_color=colour)
         dots = plot.scatter(
-            "frame", "value", source=source, size=6, fill_color=colour, line_color=None, fill_alpha="dot",
-            name=without_math(name),
-        )  # fmt: skip
-        self.sources[name] = source
-        self._items[name] = LegendItem(label={"value": without_math(name)}, renderers=[line, dots])
+            "frame", "value", source=source, size=6, fill_color=colour, line_color=None, fill_alpha="dot"
+        )
+        self.sources[name], self._items[name] = source, LegendItem(label="", renderers=[line, dots])
         self._hover.renderers = [*self._hover.renderers, dots]
+        self._name(name, name)
+
+    def _name(self, old: str, new: str) -> None:
+        source, item = self.sources.pop(old), self._items.pop(old)
+        self.sources[new], self._items[new] = source, item
+        item.label = {"value": without_math(new)}
+        item.renderers[1].name = new
 
     def _moved(self, axis: str) -> bool:
         span = getattr(self.figure, axis)
@@ -396,81 +272,69 @@ class Trace:
             if (span.start, span.end) != (start, end):
                 span.update(start=start, end=end)
 
-    def _fit(self) -> None:
-        """Make the homes of the axes hold all data; a zoomed axis stays where it is."""
-        run = self._run
-        if run is None or not len(run.frames):
-            return
-        ends = []
-        for values in run.series.values():
-            if np.isfinite(values).any():
-                scale = float(np.nanmean(values)) if self._normalised else 1.0
-                ends += [float(np.nanmin(values)) / scale, float(np.nanmax(values)) / scale]
-        edge = max(0.5, (run.frames[-1] - run.frames[0]) * 0.005)
-        homes = {
-            "x_range": (float(run.frames[0] - edge), float(run.frames[-1] + edge)),
-            "y_range": _padded(ends),
-        }
-        for axis, (start, end) in homes.items():
-            if self._homes.get(axis) != (start, end):
-                self._place(axis, start, end)
-                self._homes[axis] = (start, end)
-                getattr(self.figure, axis).update(reset_start=start, reset_end=end)
+    def _fit(self, axis: str, start: float, end: float) -> None:
+        """Make the home of an axis hold all data; a zoomed axis stays where it is."""
+        if self._homes.get(axis) != (start, end):
+            self._place(axis, start, end)
+            self._homes[axis] = (start, end)
+            getattr(self.figure, axis).update(reset_start=start, reset_end=end)
 
-    def _mark(self) -> None:
+    def _mark(self, drawn: Drawn) -> None:
         """Put a sign at each outlier, on the first series."""
-        run, marks = self._run, self._marks
-        empty: dict[str, list[Any]] = {"frame": [], "value": [], "sign": [], "what": []}
-        if run is None or marks is None or marks.empty or not run.series:
-            push(self.marks, empty)
+        data, marks = drawn.data, self._marks
+        if marks is None or marks.empty or not data.series or not len(data.frames):
+            push(self.marks, {"frame": [], "value": [], "sign": [], "what": []})
             return
-        rows = marks[marks["frame"].isin(run.frames)]
+        places = np.searchsorted(data.frames, marks["frame"]).clip(max=len(data.frames) - 1)
+        rows = marks[data.frames[places] == marks["frame"]]
         if len(rows) > MAX_MARKS:
             order = rows["deviation"].abs() if "deviation" in rows else rows["frame"]
             rows = rows.loc[order.nlargest(MAX_MARKS).index].sort_values("frame")
         chosen = rows["frame"].to_numpy(dtype=np.int64)
-        values = next(iter(run.series.values()))
-        y = values[np.searchsorted(run.frames, chosen)] / (np.nanmean(values) if self._normalised else 1.0)
+        name, values = next(iter(data.series.items()))
         kinds = [str(kind) for kind in rows["kind"]] if "kind" in rows else ["outlier"] * len(rows)
         far = [f", {each:+.1f} sigma" for each in rows["deviation"]] if "deviation" in rows else [""] * len(rows)
-        push(
-            self.marks,
-            {
-                "frame": chosen, "value": y, "sign": [SIGNS.get(kind, "diamond") for kind in kinds],
-                "what": [kind + text for kind, text in zip(kinds, far, strict=True)],
-            },
-        )  # fmt: skip
+        columns = {
+            "frame": chosen.astype(np.float64), "value": values[np.searchsorted(data.frames, chosen)] / drawn.scale[name],
+            "sign": [SIGNS.get(kind, "diamond") for kind in kinds],
+            "what": [kind + text for kind, text in zip(kinds, far, strict=True)],
+        }  # fmt: skip
+        push(self.marks, columns)
 
     def _look_again(self) -> None:
-        run, normalised = self._run, self._normalised
-        if run is None:
+        data, normalised = self._data, self._normalised
+        if data is None:
             return
         low, high, _, _ = self.viewport.ranges
         width = self.viewport.pixels("width", COLUMNS)
-        self._redraw.ask(lambda: draw(run, low, high, width, normalised=normalised), self._put)
+        self._redraw.ask(lambda: draw(data, low, high, width, normalised=normalised), self._put)
 
-    def _put(self, lines: dict[str, Line]) -> None:
-        for name, line in lines.items():
-            columns = {"frame": line.frame, "value": line.value, "seconds": line.seconds, "dot": line.dot}
-            push(self.sources[name], columns)
+    def _put(self, drawn: Drawn) -> None:
+        current = self._data.series if self._data else {}
         low, high, _, _ = self.viewport.ranges
-        seen = [line.value[(line.frame >= low) & (line.frame <= high)] for line in lines.values()]
-        ends = [
-            end for part in seen if np.isfinite(part).any() for end in (float(np.nanmin(part)), float(np.nanmax(part)))
-        ]
-        if ends:
-            self._place("y_range", *_padded(ends))
+        seen: list[float] = []
+        for name, line in drawn.lines.items():
+            if name not in current:
+                continue  # replaced while this was made
+            push(self.sources[name], vars(line))
+            part = line.value[(line.frame >= low) & (line.frame <= high)]
+            if np.isfinite(part).any():
+                seen += [float(np.nanmin(part)), float(np.nanmax(part))]
+        self._mark(drawn)
+        self._fit("y_range", *_padded(drawn.ends))
+        if seen:
+            self._place("y_range", *_padded(seen))
 
     # What the browser sends.
 
     def _clicked(self, event: PointEvent) -> None:
-        x, run = event.x, self._run
-        if self._on_tap is None or run is None or not len(run.frames) or not _number(x):
+        x, data = event.x, self._data
+        if self._on_tap is None or data is None or not len(data.frames) or not _number(x):
             return
         low, high, _, _ = self.viewport.ranges
         reach = REACH * (high - low) / self.viewport.pixels("width", COLUMNS)
         marked = np.asarray(self.marks.data["frame"], dtype=np.int64)
-        for choice, within in ((marked, reach), (run.frames, math.inf)):
+        for choice, within in ((marked, reach), (data.frames, math.inf)):
             if len(choice):
                 nearest = int(choice[np.abs(choice - x).argmin()])
                 if abs(nearest - x) <= within:
@@ -478,15 +342,19 @@ class Trace:
                     return
 
     def _selected(self, event: SelectionGeometry) -> None:
-        geometry, run = event.geometry, self._run
-        if not event.final or not isinstance(geometry, dict) or run is None or self._on_select is None:
+        geometry, data = event.geometry, self._data
+        if not event.final or not isinstance(geometry, dict) or data is None or self._on_select is None:
             return
         x0, x1 = geometry.get("x0"), geometry.get("x1")
         if x0 is None or x1 is None or not (_number(x0) and _number(x1)):
             return
-        inside = run.frames[(run.frames >= min(x0, x1)) & (run.frames <= max(x0, x1))]
+        inside = data.frames[(data.frames >= min(x0, x1)) & (data.frames <= max(x0, x1))]
         if len(inside):
             self._on_select(int(inside[0]), int(inside[-1]))
+
+
+def _label(what: str, normalised: bool) -> str:
+    return f"{what.partition(' (')[0]} / mean" if normalised else what
 
 
 def _padded(ends: list[float]) -> tuple[float, float]:
