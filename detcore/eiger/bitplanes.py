@@ -1,29 +1,19 @@
 """Sums of bitshuffle-LZ4 frames without restoring a single pixel value.
 
-Bitshuffle stores a block of pixels as bit planes, least significant first: after LZ4, 64 pixels of one plane are one
-word. Limits are compared plane by plane for all of them at once, and a sum is the number of ones in each plane times
-the plane's weight. So a frame costs little more than its LZ4, and less than unpacking it would.
-
-The words of a frame are numbered through, 64 pixels each in the order of the file; `keeps` and regions are bits in
-the same order. Loop counters are unsigned: with signed ones every index is tested for wrapping, and nothing is
-vectorised.
+Bitshuffle stores a block of pixels as bit planes, least significant first, and `words` adds up planes. So a frame
+costs little more than its LZ4, and less than unpacking it would. Plain pixels are split into planes first, which is
+slower; the results are the same by construction.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from detcore.eiger.lz4 import decompress
+from detcore.eiger.words import U, add_words, finish
 
-U = np.uint64
 HEADER = 12  # bytes: u64 length of the frame, u32 length of a block, both big-endian
-SUM, VALID, LOW, HIGH = range(4)
-SATURATED, MOMENT_X, MOMENT_Y = range(3)
 LENGTH, BLOCK, ENDS, REST, BROKEN = range(1, 6)
 FAULTS = {
     LENGTH: "its header announces {found} bytes, a frame has {expected}",
@@ -32,454 +22,109 @@ FAULTS = {
     REST: "its blocks end at byte {found}, the payload has {expected}",
     BROKEN: "block {at} does not decode to {expected} bytes (LZ4 answered {found})",
 }
-# Bits of the numbers 0..63 at which bit 0, 1, ... of the position in a word is set.
-PLACES = (
-    0xAAAAAAAAAAAAAAAA,
-    0xCCCCCCCCCCCCCCCC,
-    0xF0F0F0F0F0F0F0F0,
-    0xFF00FF00FF00FF00,
-    0xFFFF0000FFFF0000,
-    0xFFFFFFFF00000000,
-)
-
-
-class Limits(NamedTuple):
-    """What a pixel must fulfil; all uint64."""
-
-    low: int
-    high: int
-    saturated: int  # from this value on
-
-
-class Selection(NamedTuple):
-    """Pixels that count: those of the frame, and of regions as runs of words that are not empty."""
-
-    keep: np.ndarray  # (word,) uint64
-    total: np.ndarray  # (region + 1,) int64: pixels of the frame, then of each region
-    first: np.ndarray  # (run,) uint64: word in the frame
-    place: np.ndarray  # (run + 1,) uint64: where its bits begin in `words`
-    runs: np.ndarray  # (region + 1,) uint64: where the runs of each region begin
-    words: np.ndarray  # (kept word,) uint64
-    whole: bool  # sum up the frame, too
-
-
-class Result(NamedTuple):
-    """What is written; `image`, `missing` and `lengths` of size 0 are not wanted."""
-
-    counts: np.ndarray  # (frame, region + 1, 4) uint64: SUM, VALID, LOW, HIGH
-    extra: np.ndarray  # (frame, 3) uint64: SATURATED, MOMENT_X, MOMENT_Y
-    image: np.ndarray  # (plane, word) uint64: sum of the kept values of each pixel, bit-sliced
-    missing: np.ndarray  # (plane, word) uint64: in how many frames a pixel was not kept, bit-sliced
-    lengths: np.ndarray  # (66,) int64: pixels by the bit length of their value; [65]: all ones
-    columns: int  # of the image for the first moments (centre of mass); 0: not wanted
-
-
-@intrinsic
-def popcount(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
-    """Return the number of ones in a uint64."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def _zeros_in_front(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(types.uint64), generate
-
-
-@njit(nogil=True)
-def bit_length(number):  # type: ignore[no-untyped-def]
-    """Return how many bits a uint64 takes."""
-    return U(64) - _zeros_in_front(number)
-
-
-@njit(nogil=True)
-def _above(planes, stride, n, bits, limit, keep, above, equal):  # type: ignore[no-untyped-def]
-    """Find the pixels of `keep` whose value is above `limit`; returns a word that is 0 if there is none.
-
-    Planes above the limit's highest bit decide alone, and nearly always no pixel has that bit either: the comparison
-    from the most significant bit down is rarely reached.
-    """
-    length = bit_length(limit)
-    for w in range(n):
-        above[w] = U(0)
-    b = length
-    while b + U(4) <= bits:
-        o = b * stride
-        for w in range(n):
-            above[w] |= (
-                planes[o + w]
-                | planes[o + stride + w]
-                | planes[o + U(2) * stride + w]
-                | planes[o + U(3) * stride + w]
-            )
-        b += U(4)
-    while b < bits:
-        for w in range(n):
-            above[w] |= planes[b * stride + w]
-        b += U(1)
-    found = U(0)
-    for w in range(n):
-        above[w] &= keep[w]
-        found |= above[w]
-    if (limit + U(1)) >> length == U(1):  # all ones below
-        return found
-    left = U(0)
-    for w in range(n):
-        equal[w] = keep[w] & ~above[w]
-        left |= equal[w] & planes[(length - U(1)) * stride + w]
-    b = length
-    while b > U(0) and left != U(0):
-        b -= U(1)
-        o, left = b * stride, U(0)
-        if (limit >> b) & U(1):
-            for w in range(n):
-                equal[w] &= planes[o + w]
-                left |= equal[w]
-        else:
-            for w in range(n):
-                more = equal[w] & planes[o + w]
-                above[w] |= more
-                found |= more
-                equal[w] &= ~planes[o + w]
-                left |= equal[w]
-    return found
-
-
-@njit(nogil=True)
-def _total(planes, stride, n, top, inside, active, count):  # type: ignore[no-untyped-def]
-    """Add up the values of the pixels `inside`; note which planes have any of their bits (not counted: only that)."""
-    total, b = U(0), U(0)
-    while b < top:
-        last, found = min(b + U(4), top), U(0)
-        if last == b + U(4):
-            o = b * stride
-            for w in range(n):
-                found |= inside[w] & (
-                    planes[o + w]
-                    | planes[o + stride + w]
-                    | planes[o + U(2) * stride + w]
-                    | planes[o + U(3) * stride + w]
-                )
-        else:
-            for p in range(b, last):
-                for w in range(n):
-                    found |= inside[w] & planes[p * stride + w]
-        for p in range(b, last):
-            active[p] = found
-            if found and count:
-                ones = U(0)
-                for w in range(n):
-                    ones += popcount(planes[p * stride + w] & inside[w])
-                active[p] = ones
-                total += ones << p
-        b = last
-    return total
-
-
-@njit(nogil=True)
-def _at_least(planes, stride, n, bits, limit, candidates):  # type: ignore[no-untyped-def]
-    """Count the candidates whose value is `limit` or more; they are few."""
-    count = U(0)
-    for w in range(n):
-        equal, above, b = candidates[w], U(0), bits
-        while equal and b > U(0):
-            b -= U(1)
-            plane = planes[b * stride + w]
-            if (limit >> b) & U(1):
-                equal &= plane
-            else:
-                above |= equal & plane
-                equal &= ~plane
-        count += popcount(equal | above)
-    return count
-
-
-@njit(nogil=True)
-def _moments(planes, stride, n, word, top, inside, active, columns, extra):  # type: ignore[no-untyped-def]
-    """Add the first moments of the kept values: position in the word from index-bit masks, then rows are told apart."""
-    pixel = word * U(64)
-    y = pixel // columns
-    x = pixel - y * columns
-    along, rows = U(0), U(0)  # sums of value times number of the pixel, and times its row
-    for p in range(top):
-        if active[p]:
-            for i, place in enumerate(PLACES):
-                ones = U(0)
-                for w in range(n):
-                    ones += popcount(planes[p * stride + w] & inside[w] & U(place))
-                along += ones << (p + U(i))
-    for w in range(n):
-        total = U(0)
-        for p in range(top):
-            if active[p]:
-                total += popcount(planes[p * stride + w] & inside[w]) << p
-        along += total * (pixel + U(64) * w)
-        rows += total * y
-        x += U(64)
-        while x >= columns:  # the last x - columns pixels of this word are in the next row
-            x -= columns
-            y += U(1)
-            if x and total:
-                rest = inside[w] & (~U(0) << (U(64) - x))
-                for p in range(top):
-                    if active[p]:
-                        rows += popcount(planes[p * stride + w] & rest) << p
-    extra[MOMENT_X] += along - columns * rows
-    extra[MOMENT_Y] += rows
-
-
-@njit(nogil=True)
-def _add_sliced(image, word, n, first, carry):  # type: ignore[no-untyped-def]
-    """Add a plane of ones to a bit-sliced image, from plane `first` on; the carry is used up."""
-    left = U(1)
-    b = first
-    while left and b < U(image.shape[0]):
-        left = U(0)
-        for w in range(n):
-            before = image[b, word + w]
-            image[b, word + w] = before ^ carry[w]
-            carry[w] &= before
-            left |= carry[w]
-        b += U(1)
-
-
-@njit(nogil=True)
-def _add_values(planes, stride, n, word, top, inside, active, image, carry):  # type: ignore[no-untyped-def]
-    """Add the kept values to a bit-sliced image."""
-    for w in range(n):
-        carry[w] = U(0)
-    left = U(0)
-    for b in range(top):
-        if active[b] or left:
-            left = U(0)
-            for w in range(n):
-                one, two, three = planes[b * stride + w] & inside[w], image[b, word + w], carry[w]
-                image[b, word + w] = one ^ two ^ three
-                carry[w] = (one & two) | (three & (one ^ two))
-                left |= carry[w]
-    if left:
-        _add_sliced(image, word, n, top, carry)
-
-
-@njit(nogil=True)
-def _lengths(planes, stride, n, bits, keep, seen, lengths):  # type: ignore[no-untyped-def]
-    """Count the kept pixels by the position of their highest bit."""
-    for w in range(n):
-        seen[w] = U(0)
-    b = bits
-    while b > U(0):
-        b -= U(1)
-        fresh = U(0)
-        for w in range(n):
-            fresh |= planes[b * stride + w] & keep[w] & ~seen[w]
-        if fresh:
-            ones = U(0)
-            for w in range(n):
-                ones += popcount(planes[b * stride + w] & keep[w] & ~seen[w])
-                seen[w] |= planes[b * stride + w] & keep[w]
-            lengths[b + U(1)] += ones
-            if b == bits - U(1):
-                lengths[65] += _at_least(planes, stride, n, bits, (U(2) << b) - U(1), seen)
-
-
-@njit(nogil=True)
-def _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, counts):  # type: ignore[no-untyped-def]
-    """Sum up each region over the words that it has here."""
-    for k in range(U(len(cursor))):
-        run, end = cursor[k], selection.runs[k + U(1)]
-        total, valid, high = U(0), U(0), U(0)
-        while run < end:
-            place = selection.place[run]
-            start = selection.first[run]
-            stop = start + selection.place[run + U(1)] - place
-            if start >= word + n:
-                break
-            first, last = max(start, word), min(stop, word + n)
-            words = selection.words[np.int64(place + first - start) : np.int64(place + last - start)]
-            some = U(0)
-            for i in range(last - first):
-                w = first - word + i
-                valid += popcount(inside[w] & words[i])
-                some |= above[w] & words[i]
-            if some:
-                for i in range(last - first):
-                    high += popcount(above[first - word + i] & words[i])
-            for p in range(top):
-                if active[p]:
-                    o, ones = p * stride + first - word, U(0)
-                    for i in range(last - first):
-                        ones += popcount(planes[o + i] & inside[first - word + i] & words[i])
-                    total += ones << p
-            if stop > word + n:
-                break
-            run += U(1)
-        cursor[k] = run
-        counts[k + U(1), SUM] += total
-        counts[k + U(1), VALID] += valid
-        counts[k + U(1), HIGH] += high
-
-
-@njit(nogil=True)
-def add_words(planes, stride, n, word, bits, limits, selection, work, active, cursor, frame, result):  # type: ignore[no-untyped-def]
-    """Add some words of a frame to its numbers.
-
-    Parameters
-    ----------
-    planes
-        (plane * stride,) uint64; the first `n` words of each plane are meant, they are `word`, ... of the frame.
-    work
-        (3, at least n) uint64, scratch.
-    """
-    above, inside, other = work[0], work[1], work[2]
-    keep = selection.keep[np.int64(word) : np.int64(word + n)]
-    counts, extra = result.counts[frame], result.extra[frame]
-    top = bit_length(limits.high)
-    some = _above(planes, stride, n, bits, limits.high, keep, above, other)
-    if limits.low > U(0):
-        _above(planes, stride, n, bits, limits.low - U(1), keep, inside, other)
-        valid = U(0)
-        for w in range(n):
-            inside[w] &= ~above[w]
-            valid += popcount(inside[w])
-        counts[0, VALID] += valid
-    else:
-        for w in range(n):
-            inside[w] = keep[w] & ~above[w]
-    if some:
-        high = U(0)
-        for w in range(n):
-            high += popcount(above[w])
-        counts[0, HIGH] += high
-    if limits.saturated <= limits.high:
-        top_bit = bit_length(limits.saturated) - U(1)
-        for w in range(n):
-            other[w] = U(0)
-        for b in range(top_bit, bits):
-            for w in range(n):
-                other[w] |= planes[b * stride + w] & keep[w]
-        extra[SATURATED] += _at_least(planes, stride, n, bits, limits.saturated, other)
-    elif some:
-        extra[SATURATED] += _at_least(planes, stride, n, bits, limits.saturated, above)
-    counts[0, SUM] += _total(planes, stride, n, top, inside, active, selection.whole)
-    if len(cursor):
-        _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, counts)
-    if result.columns:
-        _moments(planes, stride, n, word, top, inside, active, U(result.columns), extra)
-    if result.image.shape[0]:
-        _add_values(planes, stride, n, word, top, inside, active, result.image, other)
-        left = U(0)
-        for w in range(n):
-            other[w] = keep[w] & ~inside[w]
-            left |= other[w]
-        if left:
-            _add_sliced(result.missing, word, n, U(0), other)
-    if len(result.lengths):
-        _lengths(planes, stride, n, bits, keep, other, result.lengths)
-
-
-@njit(nogil=True)
-def finish(limits, selection, frame, result):  # type: ignore[no-untyped-def]
-    """Work out what follows from the other numbers of a frame."""
-    for k in range(result.counts.shape[1]):
-        counts, total = result.counts[frame, k], U(selection.total[k])
-        if limits.low > U(0):
-            counts[LOW] = total - counts[VALID] - counts[HIGH]
-        elif k == 0:
-            counts[VALID] = total - counts[HIGH]
+PLAIN = 4096  # pixels that are split into planes at a time
 
 
 @njit(nogil=True)
 def big_endian(payload, at, n):  # type: ignore[no-untyped-def]
-    """Read n bytes of payload as a number."""
+    """Read up to 8 bytes of payload as a number; negative beyond 2**63."""
     number = U(0)
     for i in range(n):
         number = (number << U(8)) | U(payload[at + i])
-    return number
+    return np.int64(number)
 
 
 @njit(nogil=True)
-def _note(fault, which, at, found, expected):  # type: ignore[no-untyped-def]
-    fault[1], fault[2], fault[3], fault[4] = which, at, found, expected
+def _check(payload, start, end, item, pixels):  # type: ignore[no-untyped-def]
+    """Walk the lengths of a frame, before anything is decoded.
 
-
-@njit(nogil=True)
-def _check(payload, start, end, item, pixels, fault):  # type: ignore[no-untyped-def]
-    """Walk the lengths of a frame, before anything is decoded; returns the length of a block in bytes, or 0."""
-    size = end - start
-    expected = pixels * item
+    Returns (0, length of a block in bytes, 0, 0), or which fault, in which block, found and expected.
+    """
+    size, expected, one = end - start, pixels * item, 8 * item
     if size < HEADER:
-        _note(fault, REST, 0, size, HEADER)
-        return 0
+        return REST, 0, HEADER, size
     found, block = big_endian(payload, start, 8), big_endian(payload, start + 8, 4)
-    if found != U(expected):
-        _note(fault, LENGTH, 0, min(found, U(1) << U(62)), expected)
-        return 0
-    if block == U(0) or block % U(8 * item):
-        _note(fault, BLOCK, 0, block, 8 * item)
-        return 0
-    block = min(np.int64(block), expected // (8 * item) * (8 * item))
+    if found != expected:
+        return LENGTH, 0, found, expected
+    if block == 0 or block % one:
+        return BLOCK, 0, block, one
+    block = min(block, expected // one * one)
     at, done, number = HEADER, 0, 0
-    while block and expected - done >= 8 * item:
-        if at + 4 > size:
-            _note(fault, ENDS, number, at + 4, size)
-            return 0
-        at += 4 + np.int64(big_endian(payload, start + at, 4))
+    while expected - done >= one:
+        at += 4
+        if at <= size:
+            at += big_endian(payload, start + at - 4, 4)
         if at > size:
-            _note(fault, ENDS, number, at, size)
-            return 0
-        done += min(block, (expected - done) // (8 * item) * (8 * item))
+            return ENDS, number, at, size
+        done += min(block, (expected - done) // one * one)
         number += 1
     at += expected - done
     if at != size:
-        _note(fault, REST, 0, at, size)
-        return 0
-    return max(block, 8 * item)
+        return REST, 0, at, size
+    return 0, max(block, one), 0, 0
+
+
+@njit(nogil=True)
+def _slice(payload, at, n, item, data):  # type: ignore[no-untyped-def]
+    """Split n pixels (a multiple of 8, little-endian) into bit planes: what bitshuffle does.
+
+    The bits of eight bytes are transposed in one word (H. S. Warren, Hacker's Delight, section 7-3).
+    """
+    groups = U(n // 8)
+    for byte in range(U(item)):
+        for g in range(groups):
+            x = U(0)
+            for k in range(U(8)):
+                x |= U(payload[U(at) + (U(8) * g + k) * U(item) + byte]) << (U(8) * k)
+            t = (x ^ (x >> U(7))) & U(0x00AA00AA00AA00AA)
+            x ^= t ^ (t << U(7))
+            t = (x ^ (x >> U(14))) & U(0x0000CCCC0000CCCC)
+            x ^= t ^ (t << U(14))
+            t = (x ^ (x >> U(28))) & U(0x00000000F0F0F0F0)
+            x ^= t ^ (t << U(28))
+            for k in range(U(8)):
+                data[(U(8) * byte + k) * groups + g] = (x >> (U(8) * k)) & U(255)
 
 
 @njit(cache=True, nogil=True)
 def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, result, fault):  # type: ignore[no-untyped-def]
-    """Reduce bitshuffle-LZ4 frames.
+    """Reduce frames.
 
     Parameters
     ----------
     payload
-        (byte,) uint8, the frames one after the other, each with its 12-byte header.
+        (byte,) uint8, the frames one after the other: bitshuffle-LZ4, each with its 12-byte header, or plain pixels.
     sizes
         (frame,) int64, bytes of each.
     decoder
-        Address of an LZ4 decoder, see `lz4.decoder`.
+        Address of an LZ4 decoder, see `lz4.decoder`; 0 for plain pixels, little-endian.
     item
         Bytes of a pixel: 1, 2 or 4.
     pixels
         Number of pixels of a frame.
     limits, selection, result
-        See there; the result is added to.
+        See `words`; the result is added to.
     fault
-        (5,) int64: frame, which of `FAULTS`, block, found, expected. Written at the first broken frame.
-
-    Returns
-    -------
-    bool
-        Whether all frames were whole. If not, what was written is worthless.
+        (5,) int64, zero: which of `FAULTS` (0: none), block, found, expected, frame. Of the first broken frame; what
+        was written is worthless then.
     """
     bits, source = U(8 * item), payload.ctypes.data
     cursor = np.empty(len(selection.runs) - 1, np.uint64)
     active = np.zeros(65, np.uint64)
-    raw = np.empty(0, np.uint8)
-    end = 0
+    room, end = 0, 0
     for frame in range(len(sizes)):
         start, end = end, end + sizes[frame]
-        fault[0] = frame
-        block = _check(payload, start, end, item, pixels, fault)
-        if block == 0:
-            return False
-        if len(raw) != block + 192:
+        fault[1] = PLAIN * item
+        if decoder:
+            fault[0], fault[1], fault[2], fault[3] = _check(payload, start, end, item, pixels)
+        elif end - start != pixels * item:
+            fault[0], fault[1], fault[2], fault[3] = LENGTH, 0, end - start, pixels * item
+        fault[4] = frame
+        if fault[0]:
+            return
+        block = fault[1]
+        if room != block:
+            room = block
             raw = np.empty(block + 192, np.uint8)
             shift = -raw.ctypes.data % 64  # whole cache lines
             data = raw[shift : shift + (block + 63) // 64 * 64]
@@ -490,17 +135,23 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
             work = np.empty((3, np.int64(stride)), np.uint64)
         for k in range(len(cursor)):
             cursor[k] = selection.runs[k]
-        at, left, number, word, filled, last = start + HEADER, pixels, 0, U(0), 0, False
+        at, left, number, word, filled, last = start, pixels, 0, U(0), 0, False
+        if decoder:
+            at += HEADER
         while not last:
             n, used, step, count = 0, words, stride, U(0)
             if left >= 8:
                 n = min(block // item, left // 8 * 8)
-                length = np.int64(big_endian(payload, at, 4))
-                wrote = decompress(decoder, source + np.uintp(at + 4), data.ctypes.data, length, n * item)
-                if wrote != n * item:
-                    _note(fault, BROKEN, number, wrote, n * item)
-                    return False
-                at += 4 + length
+                if decoder:
+                    length = big_endian(payload, at, 4)
+                    wrote = decompress(decoder, source + np.uintp(at + 4), data.ctypes.data, length, n * item)
+                    if wrote != n * item:
+                        fault[0], fault[1], fault[2], fault[3] = BROKEN, number, wrote, n * item
+                        return
+                    at += 4 + length
+                else:
+                    _slice(payload, at, n, item, data)
+                    at += n * item
                 left -= n
                 number += 1
             last = left < 8
@@ -516,7 +167,6 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
             if filled:
                 filled = _keep_rest(filled, bits, stride, staged)
         finish(limits, selection, frame, result)
-    return True
 
 
 @njit(nogil=True)

@@ -1,0 +1,380 @@
+"""Arithmetic on bit planes: 64 pixels of one plane are one word.
+
+Limits are compared plane by plane for all pixels at once, and a sum is the number of ones in each plane times the
+plane's weight. The words of a frame are numbered through, in the order of the pixels.
+
+Loop counters are unsigned: with signed ones every index is tested for wrapping, and nothing is vectorised.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+U = np.uint64
+SUM, VALID, LOW, HIGH = range(4)
+SATURATED, MOMENT_X, MOMENT_Y = range(3)
+# Bits of the numbers 0..63 at which bit 0, 1, ... of the position in a word is set.
+PLACES = (
+    0xAAAAAAAAAAAAAAAA,
+    0xCCCCCCCCCCCCCCCC,
+    0xF0F0F0F0F0F0F0F0,
+    0xFF00FF00FF00FF00,
+    0xFFFF0000FFFF0000,
+    0xFFFFFFFF00000000,
+)
+
+
+class Limits(NamedTuple):
+    """What a pixel must fulfil; all uint64."""
+
+    low: int
+    high: int
+    saturated: int  # from this value on
+
+
+class Selection(NamedTuple):
+    """Pixels that count: those of the frame, and of regions as runs of words that are not empty."""
+
+    keep: np.ndarray  # (word,) uint64
+    total: np.ndarray  # (region + 1,) int64: pixels of the frame, then of each region
+    first: np.ndarray  # (run,) uint64: word in the frame
+    place: np.ndarray  # (run + 1,) uint64: where its bits begin in `words`
+    runs: np.ndarray  # (region + 1,) uint64: where the runs of each region begin
+    words: np.ndarray  # (kept word,) uint64
+    whole: bool  # sum up the frame, too
+
+
+class Result(NamedTuple):
+    """What is written; `image`, `missing` and `lengths` of size 0 are not wanted."""
+
+    counts: np.ndarray  # (frame, region + 1, 4) uint64: SUM, VALID, LOW, HIGH
+    extra: np.ndarray  # (frame, 3) uint64: SATURATED, MOMENT_X, MOMENT_Y
+    image: np.ndarray  # (plane, word) uint64: sum of the kept values of each pixel, bit-sliced
+    missing: np.ndarray  # (plane, word) uint64: in how many frames a pixel was not kept, bit-sliced
+    lengths: np.ndarray  # (66,) int64: pixels by the bit length of their value; [65]: all ones
+    columns: int  # of the image for the first moments (centre of mass); 0: not wanted
+
+
+@intrinsic
+def popcount(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
+    """Return the number of ones in a uint64."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _zeros_in_front(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+@njit(nogil=True)
+def bit_length(number):  # type: ignore[no-untyped-def]
+    """Return how many bits a uint64 takes."""
+    return U(64) - _zeros_in_front(number)
+
+
+@njit(nogil=True)
+def _above(planes, stride, n, bits, limit, keep, above, equal):  # type: ignore[no-untyped-def]
+    """Find the pixels of `keep` whose value is above `limit`; returns a word that is 0 if there is none.
+
+    Planes above the limit's highest bit decide alone, and nearly always no pixel has that bit either: the comparison
+    from the most significant bit down is rarely reached.
+    """
+    length = bit_length(limit)
+    for w in range(n):
+        above[w] = U(0)
+    b = length
+    while b + U(4) <= bits:
+        o = b * stride
+        for w in range(n):
+            above[w] |= (
+                planes[o + w]
+                | planes[o + stride + w]
+                | planes[o + U(2) * stride + w]
+                | planes[o + U(3) * stride + w]
+            )
+        b += U(4)
+    while b < bits:
+        for w in range(n):
+            above[w] |= planes[b * stride + w]
+        b += U(1)
+    found = U(0)
+    for w in range(n):
+        above[w] &= keep[w]
+        found |= above[w]
+    if (limit + U(1)) >> length == U(1):  # all ones below
+        return found
+    left = U(0)
+    for w in range(n):
+        equal[w] = keep[w] & ~above[w]
+        left |= equal[w] & planes[(length - U(1)) * stride + w]
+    b = length
+    while b > U(0) and left != U(0):
+        b -= U(1)
+        o, left = b * stride, U(0)
+        if (limit >> b) & U(1):
+            for w in range(n):
+                equal[w] &= planes[o + w]
+                left |= equal[w]
+        else:
+            for w in range(n):
+                more = equal[w] & planes[o + w]
+                above[w] |= more
+                found |= more
+                equal[w] &= ~planes[o + w]
+                left |= equal[w]
+    return found
+
+
+@njit(nogil=True)
+def _total(planes, stride, n, top, inside, active, count):  # type: ignore[no-untyped-def]
+    """Add up the values of the pixels `inside`; note which planes have any of their bits (not counted: only that)."""
+    total, b = U(0), U(0)
+    while b < top:
+        last, found = min(b + U(4), top), U(0)
+        if last == b + U(4):
+            o = b * stride
+            for w in range(n):
+                found |= inside[w] & (
+                    planes[o + w]
+                    | planes[o + stride + w]
+                    | planes[o + U(2) * stride + w]
+                    | planes[o + U(3) * stride + w]
+                )
+        else:
+            for p in range(b, last):
+                for w in range(n):
+                    found |= inside[w] & planes[p * stride + w]
+        for p in range(b, last):
+            active[p] = found
+            if found and count:
+                ones = U(0)
+                for w in range(n):
+                    ones += popcount(planes[p * stride + w] & inside[w])
+                active[p] = ones
+                total += ones << p
+        b = last
+    return total
+
+
+@njit(nogil=True)
+def _at_least(planes, stride, n, bits, limit, candidates):  # type: ignore[no-untyped-def]
+    """Count the candidates whose value is `limit` or more; they are few."""
+    count = U(0)
+    for w in range(n):
+        equal, above, b = candidates[w], U(0), bits
+        while equal and b > U(0):
+            b -= U(1)
+            plane = planes[b * stride + w]
+            if (limit >> b) & U(1):
+                equal &= plane
+            else:
+                above |= equal & plane
+                equal &= ~plane
+        count += popcount(equal | above)
+    return count
+
+
+@njit(nogil=True)
+def _moments(planes, stride, n, word, top, inside, active, columns, extra):  # type: ignore[no-untyped-def]
+    """Add the first moments of the kept values: position in the word from index-bit masks, then rows are told apart."""
+    pixel = word * U(64)
+    y = pixel // columns
+    x = pixel - y * columns
+    along, rows = U(0), U(0)  # sums of value times number of the pixel, and times its row
+    for p in range(top):
+        if active[p]:
+            for i, place in enumerate(PLACES):
+                ones = U(0)
+                for w in range(n):
+                    ones += popcount(planes[p * stride + w] & inside[w] & U(place))
+                along += ones << (p + U(i))
+    for w in range(n):
+        total = U(0)
+        for p in range(top):
+            if active[p]:
+                total += popcount(planes[p * stride + w] & inside[w]) << p
+        along += total * (pixel + U(64) * w)
+        rows += total * y
+        x += U(64)
+        while x >= columns:  # the last x - columns pixels of this word are in the next row
+            x -= columns
+            y += U(1)
+            if x and total:
+                rest = inside[w] & (~U(0) << (U(64) - x))
+                for p in range(top):
+                    if active[p]:
+                        rows += popcount(planes[p * stride + w] & rest) << p
+    extra[MOMENT_X] += along - columns * rows
+    extra[MOMENT_Y] += rows
+
+
+@njit(nogil=True)
+def _add_sliced(image, word, n, first, carry):  # type: ignore[no-untyped-def]
+    """Add a plane of ones to a bit-sliced image, from plane `first` on; the carry is used up."""
+    left = U(1)
+    b = first
+    while left and b < U(image.shape[0]):
+        left = U(0)
+        for w in range(n):
+            before = image[b, word + w]
+            image[b, word + w] = before ^ carry[w]
+            carry[w] &= before
+            left |= carry[w]
+        b += U(1)
+
+
+@njit(nogil=True)
+def _add_values(planes, stride, n, word, top, inside, active, image, carry):  # type: ignore[no-untyped-def]
+    """Add the kept values to a bit-sliced image."""
+    for w in range(n):
+        carry[w] = U(0)
+    left = U(0)
+    for b in range(top):
+        if active[b] or left:
+            left = U(0)
+            for w in range(n):
+                one, two, three = planes[b * stride + w] & inside[w], image[b, word + w], carry[w]
+                image[b, word + w] = one ^ two ^ three
+                carry[w] = (one & two) | (three & (one ^ two))
+                left |= carry[w]
+    if left:
+        _add_sliced(image, word, n, top, carry)
+
+
+@njit(nogil=True)
+def _lengths(planes, stride, n, bits, keep, seen, lengths):  # type: ignore[no-untyped-def]
+    """Count the kept pixels by the position of their highest bit."""
+    for w in range(n):
+        seen[w] = U(0)
+    b = bits
+    while b > U(0):
+        b -= U(1)
+        fresh = U(0)
+        for w in range(n):
+            fresh |= planes[b * stride + w] & keep[w] & ~seen[w]
+        if fresh:
+            ones = U(0)
+            for w in range(n):
+                ones += popcount(planes[b * stride + w] & keep[w] & ~seen[w])
+                seen[w] |= planes[b * stride + w] & keep[w]
+            lengths[b + U(1)] += ones
+            if b == bits - U(1):
+                lengths[65] += _at_least(planes, stride, n, bits, (U(2) << b) - U(1), seen)
+
+
+@njit(nogil=True)
+def _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, counts):  # type: ignore[no-untyped-def]
+    """Sum up each region over the words that it has here."""
+    for k in range(U(len(cursor))):
+        run, end = cursor[k], selection.runs[k + U(1)]
+        total, valid, high = U(0), U(0), U(0)
+        while run < end:
+            place = selection.place[run]
+            start = selection.first[run]
+            stop = start + selection.place[run + U(1)] - place
+            if start >= word + n:
+                break
+            first, last = max(start, word), min(stop, word + n)
+            words = selection.words[np.int64(place + first - start) : np.int64(place + last - start)]
+            some = U(0)
+            for i in range(last - first):
+                w = first - word + i
+                valid += popcount(inside[w] & words[i])
+                some |= above[w] & words[i]
+            if some:
+                for i in range(last - first):
+                    high += popcount(above[first - word + i] & words[i])
+            for p in range(top):
+                if active[p]:
+                    o, ones = p * stride + first - word, U(0)
+                    for i in range(last - first):
+                        ones += popcount(planes[o + i] & inside[first - word + i] & words[i])
+                    total += ones << p
+            if stop > word + n:
+                break
+            run += U(1)
+        cursor[k] = run
+        counts[k + U(1), SUM] += total
+        counts[k + U(1), VALID] += valid
+        counts[k + U(1), HIGH] += high
+
+
+@njit(nogil=True)
+def add_words(planes, stride, n, word, bits, limits, selection, work, active, cursor, frame, result):  # type: ignore[no-untyped-def]
+    """Add some words of a frame to its numbers.
+
+    Parameters
+    ----------
+    planes
+        (plane * stride,) uint64; the first `n` words of each plane are meant, they are `word`, ... of the frame.
+    work
+        (3, at least n) uint64, scratch.
+    """
+    above, inside, other = work[0], work[1], work[2]
+    keep = selection.keep[np.int64(word) : np.int64(word + n)]
+    counts, extra = result.counts[frame], result.extra[frame]
+    top = bit_length(limits.high)
+    some = _above(planes, stride, n, bits, limits.high, keep, above, other)
+    if limits.low > U(0):
+        _above(planes, stride, n, bits, limits.low - U(1), keep, inside, other)
+        valid = U(0)
+        for w in range(n):
+            inside[w] &= ~above[w]
+            valid += popcount(inside[w])
+        counts[0, VALID] += valid
+    else:
+        for w in range(n):
+            inside[w] = keep[w] & ~above[w]
+    if some:
+        high = U(0)
+        for w in range(n):
+            high += popcount(above[w])
+        counts[0, HIGH] += high
+    if limits.saturated <= limits.high:
+        top_bit = bit_length(limits.saturated) - U(1)
+        for w in range(n):
+            other[w] = U(0)
+        for b in range(top_bit, bits):
+            for w in range(n):
+                other[w] |= planes[b * stride + w] & keep[w]
+        extra[SATURATED] += _at_least(planes, stride, n, bits, limits.saturated, other)
+    elif some:
+        extra[SATURATED] += _at_least(planes, stride, n, bits, limits.saturated, above)
+    counts[0, SUM] += _total(planes, stride, n, top, inside, active, selection.whole)
+    if len(cursor):
+        _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, counts)
+    if result.columns:
+        _moments(planes, stride, n, word, top, inside, active, U(result.columns), extra)
+    if result.image.shape[0]:
+        _add_values(planes, stride, n, word, top, inside, active, result.image, other)
+        left = U(0)
+        for w in range(n):
+            other[w] = keep[w] & ~inside[w]
+            left |= other[w]
+        if left:
+            _add_sliced(result.missing, word, n, U(0), other)
+    if len(result.lengths):
+        _lengths(planes, stride, n, bits, keep, other, result.lengths)
+
+
+@njit(nogil=True)
+def finish(limits, selection, frame, result):  # type: ignore[no-untyped-def]
+    """Work out what follows from the other numbers of a frame."""
+    for k in range(result.counts.shape[1]):
+        counts, total = result.counts[frame, k], U(selection.total[k])
+        if limits.low > U(0):
+            counts[LOW] = total - counts[VALID] - counts[HIGH]
+        elif k == 0:
+            counts[VALID] = total - counts[HIGH]
