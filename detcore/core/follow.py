@@ -78,8 +78,9 @@ class Follow(Source):
                 yield Problem.of(self.source.key, error)
                 yield None
                 continue
+            source = self.source.catch_up({path: seen[path].rows for path in ready}) if ready else self.source
             for path in ready:
-                yield from self._rows(path, seen[path], target_bytes)
+                yield from self._rows(source, path, seen[path], target_bytes)
             yield None
 
     def _ready(self, seen: dict[str, _Seen]) -> list[str]:
@@ -93,16 +94,19 @@ class Follow(Source):
         ready = []
         for path, fact in facts.items():
             one = seen.setdefault(path, _Seen())
-            if fact.st_size != one.size:
-                one.size, one.since = fact.st_size, now
-            if fact.st_size == one.planned:
+            size = self.source.measure(path, fact)
+            if size != one.size:
+                one.size, one.since = size, now
+            if size == one.planned:
                 continue
             stable = now - one.since >= self.settle
             if stable or (path != newest and one.planned < 0) or self.source.whole(path):
                 ready.append(path)
         return ready
 
-    def _rows(self, path: str, one: _Seen, target_bytes: int | None) -> Iterator[ChunkRef | Problem]:
+    def _rows(
+        self, source: FileSource, path: str, one: _Seen, target_bytes: int | None
+    ) -> Iterator[ChunkRef | Problem]:
         shrunk, one.planned = one.size < one.planned, one.size
         if shrunk:
             yield Problem(
@@ -112,9 +116,10 @@ class Follow(Source):
             )
             return
         try:
-            for ref in self.source.plan_file(path, one.rows, target_bytes):
-                one.rows = ref.stop
-                yield ref
+            for item in source.plan_file(path, one.rows, target_bytes):
+                if isinstance(item, ChunkRef):
+                    one.rows = item.stop
+                yield item
         except Exception as error:  # noqa: BLE001 - any failure of a reader library is one line of the ledger
             yield Problem.of(path, error)
 

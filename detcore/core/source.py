@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     import xarray as xr
 
@@ -152,12 +152,20 @@ class FileSource(Source):
         """Return the schema of one file."""
 
     @abstractmethod
-    def plan_file(self, path: str, start: int = 0, target_bytes: int | None = None) -> Iterator[ChunkRef]:
+    def plan_file(self, path: str, start: int = 0, target_bytes: int | None = None) -> Iterator[ChunkRef | Problem]:
         """Yield the chunks of one file from row `start` on."""
 
     @abstractmethod
     def whole(self, path: str) -> bool:
         """Return whether a file that may still be written can be read to its end."""
+
+    def measure(self, path: str, facts: os.stat_result) -> int:  # noqa: ARG002 - for those that look inside
+        """Return what grows when a file does; its size, unless the source knows better."""
+        return facts.st_size
+
+    def catch_up(self, unread: Mapping[str, int]) -> FileSource:  # noqa: ARG002 - for those that can leave rows out
+        """Return the source of one look of a live feed, which has the files from the given rows on to read."""
+        return self
 
     def files(self) -> list[str]:
         """Return the files now: named ones as given, folders walked, in natural order."""
