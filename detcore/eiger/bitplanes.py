@@ -19,7 +19,7 @@ FAULTS = {
     LENGTH: "its header announces {found} bytes, a frame has {expected}",
     BLOCK: "a block length of {found} bytes is no multiple of {expected}",
     ENDS: "block {at} would end at byte {found} of {expected}",
-    REST: "its blocks end at byte {found}, the payload has {expected}",
+    REST: "its blocks end at byte {found}, the payload at {expected}",
     BROKEN: "block {at} does not decode to {expected} bytes (LZ4 answered {found})",
 }
 PLAIN = 4096  # pixels that are split into planes at a time
