@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Origin: TypeAlias = Literal["upper", "lower"]
 
+NEAREST = 6.0  # pixels along either side, at least
 MASKED, SATURATED = ZERO, "#e02020"  # grey and red are not among the colours of values
 
 # Keeps pixels square whatever the shape of the figure. The home of the ranges holds the whole image; a viewer who has
@@ -112,7 +113,7 @@ class ImageView:
         wall: bool = False,
     ) -> None:
         self.figure = plot = blank("x (pixel)", "y (pixel)", wall=wall, tools="pan,reset,save")
-        plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
+        plot.x_range, plot.y_range = (Range1d(0, 1, min_interval=NEAREST) for _ in "xy")
         plot.xgrid.grid_line_color = plot.ygrid.grid_line_color = None
         for axis in plot.axis:
             axis.update(ticker=BasicTicker(min_interval=1), formatter=NumeralTickFormatter(format="0"))

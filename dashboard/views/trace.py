@@ -40,6 +40,7 @@ COLOURS = (ACCENT, EXPECTED, IN_TIME, REFERENCE, "#8d6e63", "#ec407a", "#7cb342"
 OUTLIER = "#e02020"
 SIGNS = {"drop": "inverted_triangle", "spike": "triangle"}
 COLUMNS = 1200  # bins of the thinned line when the width of the figure is not known
+NEAREST = 4.0  # frames from one side to the other, at least
 MAX_MARKS = 2000
 REACH = 10  # screen pixels within which a click means a mark
 
@@ -86,7 +87,7 @@ class Trace:
         self.figure = plot = blank(
             "Frame", _label(value_label, normalised), wall=wall, tools="pan,box_zoom,xwheel_zoom,reset,save"
         )
-        plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
+        plot.x_range, plot.y_range = Range1d(0, 1, min_interval=NEAREST), Range1d(0, 1)
         plot.xaxis.update(ticker=BasicTicker(min_interval=1), formatter=NumeralTickFormatter(format="0,0"))
         plot.xaxis.major_label_policy = NoOverlap(min_distance=6)
         plot.yaxis.formatter = digits()
