@@ -194,7 +194,7 @@ def _keep_rest(filled, bits, stride, staged):  # type: ignore[no-untyped-def]
 def _stage_end(payload, at, n, item, filled, bits, stride, staged):  # type: ignore[no-untyped-def]
     """Append the last n < 8 pixels of a frame, which are stored as they are, and zeros up to a whole word."""
     for b in range(bits):
-        line, byte = 0, at + np.int64(b) // 8
+        line, byte = np.int64(0), at + np.int64(b) // 8
         for i in range(n):
             line |= ((np.int64(payload[byte + i * item]) >> (np.int64(b) % 8)) & 1) << i
         at_byte = b * stride * U(8) + U(filled)

@@ -10,22 +10,17 @@ import ctypes
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, types
+from numba import carray, cfunc, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 LIBRARY = "libh5bshuf.*"  # the bitshuffle plug-in of hdf5plugin; it exports LZ4_decompress_safe
 
 
-@intrinsic
-def decompress(typingctx, decoder, source, target, source_bytes, target_bytes):  # type: ignore[no-untyped-def] # noqa: ARG001
-    """Call a decoder: its address, address and length of the block, address and capacity of the result.
-
-    Returns how many bytes it wrote, or a negative number for a broken block. Never reads or writes beyond the
-    lengths.
-    """
+def _call(typingctx, decoder, source, target, source_bytes, target_bytes):  # type: ignore[no-untyped-def] # noqa: ARG001
     number, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
     signature = types.int32(types.uintp, types.uintp, types.uintp, types.int32, types.int32)
 
@@ -36,6 +31,13 @@ def decompress(typingctx, decoder, source, target, source_bytes, target_bytes): 
         return builder.call(function, [*places, *arguments[3:]])
 
     return signature, generate
+
+
+decompress: Any = intrinsic(_call)
+"""Call a decoder: (its address, address of the block, address of the result, length of the block, room for the result).
+
+Returns how many bytes it wrote, or a negative number for a broken block. Never reads or writes beyond the lengths.
+"""
 
 
 @cfunc("int32(CPointer(uint8), CPointer(uint8), int32, int32)", cache=True)
@@ -53,7 +55,7 @@ def _decode(source, target, source_bytes, target_bytes):  # type: ignore[no-unty
         at += 1
         length = token >> 4
         if length == 15:
-            more = 255
+            more = np.int64(255)
             while more == 255:
                 if at >= n or length > m:
                     return np.int32(-1)
@@ -76,7 +78,7 @@ def _decode(source, target, source_bytes, target_bytes):  # type: ignore[no-unty
             return np.int32(-1)
         length = token & 15
         if length == 15:
-            more = 255
+            more = np.int64(255)
             while more == 255:
                 if at >= n or length > m:
                     return np.int32(-1)
@@ -96,7 +98,7 @@ def _decode(source, target, source_bytes, target_bytes):  # type: ignore[no-unty
 
 def own() -> int:
     """Return the address of the decoder that is written here."""
-    return int(_decode.address)
+    return int(_decode.address or 0)
 
 
 @cache

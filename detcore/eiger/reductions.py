@@ -23,9 +23,8 @@ from detcore.core.source import natural
 from detcore.eiger import kernels, lz4
 from detcore.eiger.bitplanes import FAULTS, reduce_frames
 from detcore.eiger.selection import Pixels, pixels_of
-from detcore.eiger.words import HIGH, LOW, MOMENT_X, MOMENT_Y, SATURATED, SUM, VALID
+from detcore.eiger.words import HIGH, LOW, MOMENT_X, MOMENT_Y, SATURATED, SUM, VALID, Result
 from detcore.eiger.words import Limits as Thresholds
-from detcore.eiger.words import Result
 from detcore.image import AnyRegion
 
 if TYPE_CHECKING:
@@ -134,7 +133,9 @@ class Intensity(Limits, Reduction):
 
     @override
     def needs(self, schema: xr.Dataset) -> frozenset[str]:
-        return frozenset({"frame_number", "payload", "payload_size"} | ({"start_time"} & set(map(str, schema.data_vars))))
+        return frozenset(
+            {"frame_number", "payload", "payload_size"} | ({"start_time"} & set(map(str, schema.data_vars)))
+        )
 
     @override
     def empty(self, schema: xr.Dataset) -> Frames:
@@ -202,9 +203,7 @@ class Intensity(Limits, Reduction):
             {
                 "frame": chunk["frame_number"].values.astype(np.int64),
                 "file": np.full(n, _number(state.files, chunk.attrs["file"]), np.int32),
-                "time": chunk["start_time"].values.astype(np.float64)
-                if "start_time" in chunk
-                else np.full(n, np.nan),
+                "time": chunk["start_time"].values.astype(np.float64) if "start_time" in chunk else np.full(n, np.nan),
                 "counts": counts[:, columns].astype(np.int64),
                 "extra": np.column_stack([extra, counts[:, 0, SUM]]),
             }
@@ -218,7 +217,7 @@ class Intensity(Limits, Reduction):
         largest = ones - 1 if self.pixel_mask else ones
         known = state.facts.get("saturation_value")
         saturated = min(int(known), ones) if known and known > 0 else ones
-        return Thresholds(*map(np.uint64, (min(self.low, ones + 1), min(self.high, largest), saturated)))
+        return Thresholds(np.uint64(min(self.low, ones + 1)), np.uint64(min(self.high, largest)), np.uint64(saturated))
 
     @override
     def merge(self, state: Frames, other: Frames) -> None:
@@ -230,7 +229,7 @@ class Intensity(Limits, Reduction):
             state.make_room(state.images, min(self.high, 2**32 - 1))
             kernels.add_images(state.image, other.image)
             kernels.add_images(state.missing, other.missing)
-        if state.lengths is not None:
+        if state.lengths is not None and other.lengths is not None:
             state.lengths += other.lengths
         if self.last or len(state.pieces) > PIECES:
             state.pieces = [self._joined(state)]

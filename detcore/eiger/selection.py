@@ -73,7 +73,7 @@ class Pixels:
                 msg = f"the pixel mask is {pixel_mask.shape}, the frames are {shape}; is it of another detector?"
                 raise ValueError(msg)
             good = good_pixels(pixel_mask)
-            digest = hashlib.blake2b(np.ascontiguousarray(pixel_mask), digest_size=8).hexdigest()
+            digest = hashlib.blake2b(np.ascontiguousarray(pixel_mask).data, digest_size=8).hexdigest()
         keep = _bits(good)
         columns, totals, parts = [], [int(good.sum())], []
         for region in regions:

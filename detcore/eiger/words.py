@@ -8,7 +8,7 @@ Loop counters are unsigned: with signed ones every index is tested for wrapping,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -32,9 +32,9 @@ PLACES = (
 class Limits(NamedTuple):
     """What a pixel must fulfil; all uint64."""
 
-    low: int
-    high: int
-    saturated: int  # from this value on
+    low: np.uint64
+    high: np.uint64
+    saturated: np.uint64  # from this value on
 
 
 class Selection(NamedTuple):
@@ -60,9 +60,7 @@ class Result(NamedTuple):
     columns: int  # of the image for the first moments (centre of mass); 0: not wanted
 
 
-@intrinsic
-def popcount(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
-    """Return the number of ones in a uint64."""
+def _popcount(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
         return builder.ctpop(arguments[0])
@@ -70,12 +68,16 @@ def popcount(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
     return types.uint64(types.uint64), generate
 
 
-@intrinsic
-def _zeros_in_front(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
+def _zeros(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
         return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), generate
+
+
+popcount: Any = intrinsic(_popcount)
+"""Number of ones in a uint64."""
+_zeros_in_front: Any = intrinsic(_zeros)
 
 
 @njit(nogil=True)
@@ -99,10 +101,7 @@ def _above(planes, stride, n, bits, limit, keep, above, equal):  # type: ignore[
         o = b * stride
         for w in range(n):
             above[w] |= (
-                planes[o + w]
-                | planes[o + stride + w]
-                | planes[o + U(2) * stride + w]
-                | planes[o + U(3) * stride + w]
+                planes[o + w] | planes[o + stride + w] | planes[o + U(2) * stride + w] | planes[o + U(3) * stride + w]
             )
         b += U(4)
     while b < bits:
