@@ -24,10 +24,13 @@ from detcore.eiger.compare import compare as compare
 from detcore.eiger.compare import correlate as correlate
 from detcore.eiger.detrend import detrend as detrend
 from detcore.eiger.detrend import traces as traces
+from detcore.eiger.products import read_result as read_result
 from detcore.eiger.products import write_all as write_all
 from detcore.eiger.reductions import Intensity as Intensity
 from detcore.eiger.reductions import Limits as Limits
 from detcore.eiger.reductions import NamedRegion as NamedRegion
+from detcore.eiger.setupfile import Setup as Setup
+from detcore.eiger.setupfile import setup_text as setup_text
 from detcore.eiger.spectra import allan_deviation as allan_deviation
 from detcore.eiger.spectra import autocorrelation as autocorrelation
 from detcore.eiger.spectra import spectral_lines as spectral_lines

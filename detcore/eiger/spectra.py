@@ -134,6 +134,7 @@ def spectral_lines(
         chance = float(-np.expm1(len(even) * np.log1p(-min(tail, 1 - 1e-16))))
         note = _alias(frequency, 2 * found.attrs["nyquist"], resolution) if trace.frame_time else ""
         rows.append((frequency, top, chance, note))
+    rows.sort(key=lambda row: row[1], reverse=True)
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
