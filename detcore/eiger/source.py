@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,23 +15,14 @@ import numpy as np
 import xarray as xr
 from typing_extensions import override
 
-from detcore.core.handles import lease
 from detcore.core.schema import FRAME, SAMPLE_DIMENSION
-from detcore.core.source import ChunkRef, FileSource, Match, Problem, TruncatedFile, UnknownFormat, walk
-from detcore.eiger.frametable import (
-    DECODED,
-    NAMES,
-    FrameTable,
-    Piece,
-    data_names,
-    opened,
-    pieces,
-    regular,
-    search,
-    table_of,
-    walk_to,
-)
+from detcore.core.source import ChunkRef, FileSource, Match, Problem, UnknownFormat, walk
+from detcore.eiger.frametable import DECODED, NAMES, table_of
+from detcore.eiger.hdffile import opened, regular, walk_to
+from detcore.eiger.layout import Piece, data_names, search
 from detcore.eiger.metadata import read_metadata, read_times
+from detcore.eiger.parts import Part, Series, layout_of, look
+from detcore.eiger.payload import Where, decoded, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,54 +36,6 @@ LARGEST_TARGET = 32 << 20
 TARGET_PIXEL_BYTES = 192 << 20  # of the frames when decoded; nearly empty frames are small, yet take their time
 BACKLOG = 256 << 20  # bytes
 _MASTER = re.compile(r"(_master\.h5|\.nxs)$")
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """What `read` needs to find frames again: data set, encoding, and (number, row, offset, size) of each frame."""
-
-    dataset: str
-    encoding: str
-    decoded: bool
-    dtype: str
-    shape: tuple[int, int]
-    channel: int
-    inode: int
-    frames: bytes
-    times: bytes = b""
-
-    def table(self) -> NDArray[np.int64]:
-        """Return (frame, 4) int64."""
-        return np.frombuffer(self.frames, np.int64).reshape(-1, 4)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Part:
-    """A piece of the series whose file is there: what is stored, and where it belongs."""
-
-    piece: Piece
-    table: FrameTable
-    positions: NDArray[np.int64]
-    """(frame,) place of each stored frame in the file, over all its pieces."""
-    numbers: NDArray[np.int64]
-    """(frame,) 1-based number in the series."""
-    stored: NDArray[np.int64]
-    """(frame,) its line in the table."""
-    lost: tuple[tuple[int, int], ...]
-    """Numbers (first, last) of frames that have room in the file, and no data."""
-
-    @property
-    def native(self) -> str:
-        """The type of a frame's values as a chunk gives them."""
-        return _unsigned(self.table.dtype)
-
-
-@dataclass(frozen=True)
-class _Series:
-    """The parts of a series that are there, and what is wrong with the others."""
-
-    parts: tuple[_Part, ...]
-    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +62,7 @@ class FrameFiles(FileSource):
     channel: int = 0
     backlog: int = BACKLOG
     every: int = 1
-    _looked: _Series | None = field(default=None, compare=False, repr=False)
+    _looked: Series | None = field(default=None, compare=False, repr=False)
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
@@ -135,7 +77,7 @@ class FrameFiles(FileSource):
 
     @override
     def files(self) -> list[str]:
-        found = [piece.path for path in self._inputs() for piece in self._pieces(path) if Path(piece.path).exists()]
+        found = [piece.path for piece in self._pieces() if Path(piece.path).exists()]
         return list(dict.fromkeys(found))
 
     @override
@@ -155,7 +97,7 @@ class FrameFiles(FileSource):
             raise UnknownFormat(msg)
         return self._schema(parts[0])
 
-    def _schema(self, part: _Part) -> xr.Dataset:
+    def _schema(self, part: Part) -> xr.Dataset:
         values, mask = read_metadata(self._inputs()[0], self.channel)
         if mask is not None and mask.shape != part.table.shape:
             mask = None
@@ -174,12 +116,12 @@ class FrameFiles(FileSource):
                 found.append(path)
         return list(dict.fromkeys(found))
 
-    def _pieces(self, path: str) -> list[Piece]:
-        try:
-            facts = regular(path)
-            return list(_layout(path, self.dataset, self.channel, facts.st_ino, facts.st_size, facts.st_mtime_ns))
-        except (OSError, ValueError):
-            return [Piece(path, self.dataset or "")]
+    def _pieces(self) -> Iterator[Piece]:
+        for path in self._inputs():
+            try:
+                yield from layout_of(path, self.dataset, self.channel)
+            except Exception:  # noqa: BLE001 - the plan says what is wrong with it
+                yield Piece(path, self.dataset or "")
 
     def _times(self) -> NDArray[np.float64] | None:
         inputs = self._inputs()
@@ -191,46 +133,8 @@ class FrameFiles(FileSource):
             return None
         return _timed(inputs[0], facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
-    def _series(self) -> _Series:
-        """Open what is there, and number its frames."""
-        if self._looked is not None:
-            return self._looked
-        parts: list[_Part] = []
-        problems: list[Problem] = []
-        before: dict[str, int] = {}  # rows of earlier pieces of the same file
-        begin = 0  # frames of earlier inputs
-        for path in self._inputs():
-            number, longest = begin, 0
-            for piece in self._layout_of(path, problems):
-                try:
-                    table = table_of(piece.path, piece.dataset, piece.channel)
-                except FileNotFoundError:
-                    problems.append(_pending(piece, path))
-                    number += longest
-                    continue
-                except Exception as error:  # noqa: BLE001 - any failure of a reader library is one line of the ledger
-                    problems.append(Problem.of(piece.path, error))
-                    number += longest
-                    continue
-                if parts and (table.shape != parts[0].table.shape or _unsigned(table.dtype) != parts[0].native):
-                    problems.append(_unlike(table, parts[0].table))
-                    continue
-                part = _numbered(piece, table, number, begin, before.get(piece.path, 0))
-                before[piece.path] = before.get(piece.path, 0) + table.length
-                number = max(number, part.numbers[-1] if len(part.numbers) else 0)
-                longest = max(longest, table.length)
-                parts.append(part)
-                problems += _lost(part)
-            begin = max(number, begin)
-        return _Series(tuple(parts), tuple(problems))
-
-    def _layout_of(self, path: str, problems: list[Problem]) -> tuple[Piece, ...]:
-        try:
-            facts = regular(path)
-            return _layout(path, self.dataset, self.channel, facts.st_ino, facts.st_size, facts.st_mtime_ns)
-        except Exception as error:  # noqa: BLE001 - any failure of a reader library is one line of the ledger
-            problems.append(Problem.of(path, error))
-            return ()
+    def _series(self) -> Series:
+        return self._looked or look(self._inputs(), self.dataset, self.channel)
 
     def _selected(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         first, last, step = self.frames or (1, 0, 1)
@@ -246,7 +150,7 @@ class FrameFiles(FileSource):
         for part in series.parts:
             yield from self._refs(part, 0, target_bytes, series.parts[0])
 
-    def _remarks(self, series: _Series) -> Iterator[Problem]:
+    def _remarks(self, series: Series) -> Iterator[Problem]:
         if not series.parts:
             return
         last = max((int(part.numbers[-1]) for part in series.parts if len(part.numbers)), default=0)
@@ -271,7 +175,7 @@ class FrameFiles(FileSource):
         if all(part.table.path != path for part in series.parts):
             yield from (one for one in series.problems if one.part == path)
 
-    def _refs(self, part: _Part, start: int, target: int | None, model: _Part) -> Iterator[ChunkRef]:
+    def _refs(self, part: Part, start: int, target: int | None, model: Part) -> Iterator[ChunkRef]:
         keep = (part.positions >= start) & self._selected(part.numbers)
         stored, positions = part.stored[keep], part.positions[keep]
         if not len(stored):
@@ -285,7 +189,7 @@ class FrameFiles(FileSource):
         begin = start
         for low, high in _cuts(sizes, codes, min(target or TARGET_BYTES, LARGEST_TARGET), deepest):
             where = _where(part, lines[low:high], int(codes[low]), times)
-            end = int(positions[high - 1]) + 1
+            end = int(positions[high - 1] if high < len(stored) else part.positions[-1]) + 1
             weight = float(sizes[low:high].sum())
             yield ChunkRef(self.key, table.path, begin, end, table.fingerprint, weight, modified, where)
             begin = end
@@ -298,13 +202,16 @@ class FrameFiles(FileSource):
 
     @override
     def whole(self, path: str) -> bool:
-        return any(part.table.path == path for part in self._series().parts)
+        try:
+            return self.measure(path, regular(path)) >= 0
+        except OSError:
+            return False
 
     @override
     def measure(self, path: str, facts: os.stat_result) -> int:
         """Return how many frames of a file can be read: a file that grows in place may keep its size."""
         count = -2  # less than a file without frames, so that one that becomes readable has grown
-        for piece in dict.fromkeys(one for top in self._inputs() for one in self._pieces(top) if one.path == path):
+        for piece in dict.fromkeys(one for one in self._pieces() if one.path == path):
             with suppress(Exception):  # the plan says what is wrong with it
                 table = table_of(piece.path, piece.dataset, piece.channel)
                 count = max(count, 0) + (int(table.rows[-1]) + 1 if len(table.rows) else 0)
@@ -328,9 +235,9 @@ class FrameFiles(FileSource):
         if PAYLOAD not in columns:
             payload = np.zeros(0, np.uint8)
         elif where.decoded:
-            payload = _decoded(ref.part, where)
+            payload = decoded(ref.part, where)
         else:
-            payload = _stored(ref.part, where)
+            payload = stored(ref.part, where)
         return self._chunk(where, ref.part, payload, timed=bool(where.times), bare=PAYLOAD not in columns)
 
     def _chunk(
@@ -377,16 +284,9 @@ class FrameFiles(FileSource):
                 line = part.table.rows[part.stored[at[0]]]
                 lines = np.array([[number, line, 0, 0]], np.int64)
                 where = _where(part, lines, DECODED)
-                return _decoded(part.table.path, where).view(where.dtype).reshape(where.shape)
+                return decoded(part.table.path, where).view(where.dtype).reshape(where.shape)
         msg = f"frame {number} is not in the series; it has {self.n_frames()} frames, numbered from 1"
         raise KeyError(msg)
-
-
-@lru_cache(maxsize=256)
-def _layout(path: str, dataset: str | None, channel: int, *state: int) -> tuple[Piece, ...]:
-    """Return the pieces of a file; remembered until the file changes."""
-    del state
-    return tuple(pieces(path, dataset, channel))
 
 
 @lru_cache(maxsize=4)
@@ -395,12 +295,7 @@ def _timed(path: str, *state: int) -> NDArray[np.float64] | None:
     return read_times(path)
 
 
-def _unsigned(dtype: np.dtype[Any]) -> str:
-    """Return the type in which a chunk gives the values: negative ones and those without value are all ones."""
-    return np.dtype(f"u{min(dtype.itemsize, 4)}").name
-
-
-def _where(part: _Part, lines: NDArray[np.int64], code: int, times: NDArray[np.float64] | None = None) -> Where:
+def _where(part: Part, lines: NDArray[np.int64], code: int, times: NDArray[np.float64] | None = None) -> Where:
     table = part.table
     stamps = b""
     if times is not None and len(lines):
@@ -415,56 +310,6 @@ def _where(part: _Part, lines: NDArray[np.int64], code: int, times: NDArray[np.f
     )  # fmt: skip
 
 
-def _numbered(piece: Piece, table: FrameTable, number: int, begin: int, before: int) -> _Part:
-    """Give the stored frames of a piece their numbers: the series' own, the file's, or the next ones."""
-    rows = piece.rows.rows(table.length)
-    if piece.place is not None:
-        places = piece.place.rows(max(table.length, 1) + (piece.place.start + len(rows)) * piece.place.stride)
-        rows = rows[: len(places)]
-        numbers = begin + 1 + places[: len(rows)]
-    else:
-        first = table.first if table.first > number else number + 1
-        numbers = first + np.arange(len(rows))
-    at = np.searchsorted(table.rows, rows)
-    there = at < len(table.rows)
-    there[there] = table.rows[at[there]] == rows[there]
-    return _Part(piece, table, before + np.flatnonzero(there), numbers[there], at[there], _runs(numbers[~there]))
-
-
-def _runs(numbers: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    """Return the first and last number of each run of consecutive numbers."""
-    cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
-    return tuple((int(run[0]), int(run[-1])) for run in np.split(numbers, cuts) if len(run))
-
-
-def _lost(part: _Part) -> list[Problem]:
-    if not part.lost:
-        return []
-    n = sum(last - first + 1 for first, last in part.lost)
-    shown = ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in part.lost[:5])
-    more = " and others" if len(part.lost) > 5 else ""
-    why = (
-        f"{part.table.beyond} of them lie beyond the end of the file, which is cut off; copy it again"
-        if part.table.beyond
-        else "they were never written"
-    )
-    return [Problem(part.table.path, f"no data for {n} frames ({shown}{more}): {why}", 0)]
-
-
-def _pending(piece: Piece, master: str) -> Problem:
-    if not piece.dataset and piece.path == master:
-        return Problem(piece.path, "no such file")
-    return Problem(piece.path, f"pending: {Path(master).name} links to this file, which has not come", 0)
-
-
-def _unlike(table: FrameTable, model: FrameTable) -> Problem:
-    return Problem(
-        table.path,
-        f"expected frames of {model.dtype} {model.shape} as in {Path(model.path).name}, "
-        f"found {table.dtype} {table.shape}; open it on its own",
-    )
-
-
 def _cuts(sizes: NDArray[np.int64], codes: NDArray[np.uint8], target: int, deepest: int) -> Iterator[tuple[int, int]]:
     """Yield where to cut: at the target, at a change of the encoding, and after so many frames."""
     ends = np.cumsum(sizes)
@@ -477,85 +322,6 @@ def _cuts(sizes: NDArray[np.int64], codes: NDArray[np.uint8], target: int, deepe
             high = min(max(high, low + 1), low + deepest, change)
             yield low, high
             low = high
-
-
-class _Descriptor:
-    """An open file without a library around it."""
-
-    def __init__(self, path: str) -> None:
-        # without blocking: a pipe in the place of the file must not stop a worker
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        self.number = os.open(path, flags)
-        self.facts = os.fstat(self.number)
-        if not stat.S_ISREG(self.facts.st_mode):
-            os.close(self.number)
-            msg = f"{path}: expected a regular file"
-            raise OSError(msg)
-
-    def close(self) -> None:
-        os.close(self.number)
-
-
-def _stored(path: str, where: Where) -> NDArray[np.uint8]:
-    """Return the stored bytes of frames, one after the other; what is side by side in the file is read at once."""
-    lines = where.table()
-    offsets, sizes = lines[:, 2], lines[:, 3]
-    payload = np.empty(int(sizes.sum()), np.uint8)
-    cuts = np.flatnonzero(offsets[1:] != offsets[:-1] + sizes[:-1]) + 1
-    with lease(_Descriptor, path) as file:
-        if file.facts.st_ino != where.inode:
-            msg = "was replaced by another file while it was read; read it again"
-            raise ValueError(msg)
-        view, at = memoryview(payload.data), 0
-        for run in np.split(np.arange(len(lines)), cuts):
-            size = int(sizes[run].sum())
-            _fill(file.number, view[at : at + size], int(offsets[run[0]]), int(lines[run[0], 0]))
-            at += size
-    return payload
-
-
-def _fill(descriptor: int, view: memoryview, offset: int, number: int) -> None:
-    done = 0
-    while done < len(view):
-        n = os.preadv(descriptor, [view[done:]], offset + done)
-        if not n:
-            msg = (
-                f"frame {number} and after: expected {len(view)} bytes at {offset}, found {done}; "
-                "the file is cut off, copy it again"
-            )
-            raise TruncatedFile(msg)
-        done += n
-
-
-def _decoded(path: str, where: Where) -> NDArray[np.uint8]:
-    """Return frames as HDF5 decodes them, little-endian and unsigned."""
-    lines = where.table()
-    result = np.empty((len(lines), *where.shape), np.dtype(where.dtype).newbyteorder("<"))
-    with opened(path) as file:
-        item = walk_to(file, where.dataset)
-        if not isinstance(item, h5py.Dataset) or item.is_virtual or tuple(item.shape[-2:]) != where.shape:
-            msg = f"data set {where.dataset} is not what it was when the series was opened; read it again"
-            raise ValueError(msg)
-        for frame, (number, row, _, _) in zip(result, lines, strict=True):
-            try:
-                values = item[row] if item.ndim == 3 else item[row, where.channel]
-            except (OSError, RuntimeError) as error:
-                msg = f"frame {number} cannot be decoded: {' '.join(str(error).split())[:200]}"
-                raise ValueError(msg) from error
-            frame[...] = _counts(values, np.dtype(where.dtype), int(number))
-    return result.reshape(-1).view(np.uint8)
-
-
-def _counts(values: NDArray[Any], dtype: np.dtype[Any], number: int) -> NDArray[Any]:
-    """Return values as unsigned ones of at most 32 bits; negative ones mean that there is no value: all ones."""
-    if values.dtype.kind == "u" and values.dtype.itemsize == dtype.itemsize:
-        return values
-    none = np.iinfo(dtype).max
-    empty = (values < 0) | (values == np.iinfo(values.dtype).max)
-    if values.dtype.itemsize > dtype.itemsize and ((values >= none) & ~empty).any():
-        msg = f"frame {number} holds values above {none - 1}, found {values[~empty].max()}; they do not fit {dtype}"
-        raise ValueError(msg)
-    return np.asarray(np.where(empty, none, values).astype(dtype))
 
 
 def probe(path: str) -> Match:

@@ -22,6 +22,10 @@ READERS = {"h5py", "tables", "uproot"}
 # Modules that know a file format, besides those that carry these names in every instrument.
 FORMAT_NAMES = {"source.py", "products.py", "demo.py"}
 FORMAT_MODULES = {
+    Path("detcore/eiger/frametable.py"),
+    Path("detcore/eiger/hdffile.py"),
+    Path("detcore/eiger/layout.py"),
+    Path("detcore/eiger/writer.py"),
     Path("detcore/image/pixelmask.py"),
     Path("detcore/occupancy/baskets.py"),
     Path("detcore/occupancy/spillfile.py"),
