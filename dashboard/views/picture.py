@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from detcore.image import colour_limits, reduce_image, to_uint8
+from detcore.image import colour_limits, good_pixels, reduce_image, to_uint8
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,8 +123,9 @@ class Frame:
         if not whole or aggregate not in self._whole:
             values = self._blocks(window, aggregate)
             saturated = np.zeros(values.shape, dtype=bool)
-            if self.saturated is not None:
-                saturated = (values if aggregate == "max" else self._blocks(window, "max")) >= self.saturated
+            y, x = self._overloads
+            seen = (window.left <= x) & (x < window.right) & (window.top <= y) & (y < window.bottom)
+            saturated[(y[seen] - window.top) // window.block, (x[seen] - window.left) // window.block] = True
             if not whole:
                 return values, saturated
             self._whole[aggregate] = values, saturated
@@ -134,6 +136,19 @@ class Frame:
         window = Window.of(self.image.shape)
         assert window is not None
         return self.reduce(window, aggregate)
+
+    @cached_property
+    def _overloads(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Row and column of each saturated pixel that is not masked: there are few, so this is quicker than blocks."""
+        level = math.inf if self.saturated is None else self.saturated
+        if not math.isfinite(level):
+            return np.zeros(0, np.intp), np.zeros(0, np.intp)
+        # a whole number, because numbers of another type would all be converted first
+        at = np.flatnonzero(self.image >= (level if self.image.dtype.kind == "f" else math.ceil(level)))
+        if self.rejected is not None:  # looked up at these only: gaps are often stored as saturated
+            at = at[good_pixels(self.rejected.ravel()[at])]
+        y, x = np.divmod(at, self.image.shape[1])
+        return y, x
 
     def _blocks(self, window: Window, aggregate: Aggregate) -> NDArray[np.float64]:
         rows, columns = (-(-(b - a) // window.block) for a, b in _sides(window))

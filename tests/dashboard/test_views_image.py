@@ -158,6 +158,17 @@ def test_masked_saturated_and_zero_differ() -> None:
     assert not view._legend.visible
 
 
+@pytest.mark.parametrize("level", [0, 3, 3.5, 2.0**40, float("inf"), float("nan")])
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float32])
+def test_saturated_from_a_level_on(level: float, kind: type[np.generic]) -> None:
+    image = detector(50, 70).astype(kind)
+    window = Window.of(image.shape, (10.0, 30.0, 20.0, 40.0))
+    assert window is not None
+    picture = render(Frame(image, None, level), window, Look())
+    part = image[window.top : window.bottom, window.left : window.right]
+    np.testing.assert_array_equal(picture.colours == 255, part >= level)
+
+
 @pytest.mark.parametrize("how", HOW)
 def test_one_saturated_pixel_shows_in_every_reduction_and_masked_ones_do_not_count(how: Any) -> None:
     image = detector(40, 60)
