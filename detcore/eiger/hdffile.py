@@ -67,23 +67,24 @@ def opened(path: str) -> Iterator[h5py.File]:
 
 
 def _open(path: str, size: int) -> h5py.File:
-    try:
-        return h5py.File(path, "r", locking=False)  # a lock would stop the detector's writer
-    except OSError as error:
-        words = " ".join(str(error).split())
-    if "signature not found" in words:
-        with Path(path).open("rb") as plain:
-            head = plain.read(8)
-        msg = f"not an HDF5 file: it begins with {head!r}" if head else "not an HDF5 file: it is empty"
-        raise UnknownFormat(msg)
-    if "truncated" in words or "eof" in words or "addr overflow" in words:
-        msg = f"cut off or still being written, {size} bytes are there: copy it again or wait ({words[:160]})"
-        raise TruncatedFile(msg)
-    try:
-        return h5py.File(path, "r", swmr=True, libver="latest", locking=False)
-    except OSError:
-        msg = f"HDF5 cannot open it: {words[:300]}"
-        raise OSError(msg) from None
+    words = ""
+    # without a lock, which would stop the detector's writer; unless this process has it open in another way
+    ways: tuple[dict[str, Any], ...] = ({"locking": False}, {}, {"swmr": True, "libver": "latest", "locking": False})
+    for way in ways:
+        try:
+            return h5py.File(path, "r", **way)
+        except OSError as error:
+            words = words or " ".join(str(error).split())
+        if "signature not found" in words:
+            with Path(path).open("rb") as plain:
+                head = plain.read(8)
+            msg = f"not an HDF5 file: it begins with {head!r}" if head else "not an HDF5 file: it is empty"
+            raise UnknownFormat(msg)
+        if "truncated" in words or "eof" in words or "addr overflow" in words:
+            msg = f"cut off or still being written, {size} bytes are there: copy it again or wait ({words[:160]})"
+            raise TruncatedFile(msg)
+    msg = f"HDF5 cannot open it: {words[:300]}"
+    raise OSError(msg)
 
 
 def regular(path: str) -> os.stat_result:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PAYLOAD = "payload"
+PAYLOAD, BYTE = "payload", "byte"  # the dimension has another name than its variable, which would else be an index
 SUFFIXES = (".h5", ".nxs", ".hdf5", ".hdf", ".cxi")
 TARGET_BYTES = 8 << 20  # stored, in one chunk
 LARGEST_TARGET = 32 << 20
@@ -246,10 +246,10 @@ class FrameFiles(FileSource):
         lines = where.table()
         data: dict[str, Any] = {
             "frame_number": (FRAME, lines[:, 0].copy()),
-            "payload_size": (FRAME, lines[:, 3].copy(), {SAMPLE_DIMENSION: PAYLOAD}),
+            "payload_size": (FRAME, lines[:, 3].copy(), {SAMPLE_DIMENSION: BYTE}),
         }
         if not bare:
-            data[PAYLOAD] = (PAYLOAD, payload)
+            data[PAYLOAD] = (BYTE, payload)
         if timed:
             data["start_time"] = (FRAME, np.frombuffer(where.times, np.float64).copy(), {"units": "s"})
         return xr.Dataset(

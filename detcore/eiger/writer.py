@@ -128,7 +128,7 @@ def write_series(
         return root / (pattern % 1)
     with h5py.File(master, "w") as file:
         n = sum(done) if planned is None else planned
-        lengths = done + [per_file] * max(-(-(n - sum(done)) // per_file), 0)
+        lengths = done + [min(per_file, n - begin) for begin in range(len(done) * per_file, n, per_file)]
         names = [pattern % number for number in range(1, len(lengths) + 1)]
         data = file.require_group("/entry/data")
         if layout == "links":
