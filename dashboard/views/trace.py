@@ -97,6 +97,7 @@ class Trace:
         self._wall, self._label, self._normalised = wall, value_label, normalised
         self._on_tap, self._on_select = on_tap, on_select
         self._data: Data | None = None
+        self._within: tuple[float, float] | None = None
         self._marks: pd.DataFrame | None = None
         self._homes: dict[str, tuple[float, float]] = {}  # what a reset shows
         self._placed: dict[str, tuple[float, float]] = {}  # where the viewer was put last
@@ -143,6 +144,7 @@ class Trace:
         *,
         marks: pd.DataFrame | None = None,
         time: ArrayLike | float | None = None,
+        within: tuple[float, float] | None = None,
     ) -> None:
         """Draw series; a viewer who has zoomed keeps the zoom, for the others the axes grow with the data.
 
@@ -158,6 +160,8 @@ class Trace:
             Of more than `MAX_MARKS` those that deviate most.
         time
             s: (frame,), or the time from one frame number to the next; None: unknown.
+        within
+            Ends of the vertical axis, as it is drawn, for a viewer who has not zoomed; else, and if None: what is seen fits.
 
         Raises
         ------
@@ -180,7 +184,7 @@ class Trace:
             if seconds.shape != numbers.shape:
                 msg = f"one time for each of {len(numbers)} frames expected, found {seconds.shape}"
                 raise ValueError(msg)
-        self._data, self._marks = Data(numbers, lines, seconds), marks
+        self._data, self._marks, self._within = Data(numbers, lines, seconds), marks, within
         self._offer(list(lines))
         if len(numbers):
             edge = max(0.5, (numbers[-1] - numbers[0]) * 0.005)
@@ -323,7 +327,9 @@ class Trace:
                 seen += [float(np.nanmin(part)), float(np.nanmax(part))]
         self._mark(drawn)
         self._fit("y_range", *_padded(drawn.ends))
-        if seen:
+        if self._within is not None and not self.zoomed:
+            self._place("y_range", *self._within)
+        elif seen:
             self._place("y_range", *_padded(seen))
 
     # What the browser sends.

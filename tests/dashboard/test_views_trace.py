@@ -193,6 +193,23 @@ def test_new_data_leave_the_zoom_of_the_viewer_alone() -> None:
     assert y.start > 9e5
 
 
+def test_the_vertical_axis_can_leave_outliers_out_until_the_viewer_zooms() -> None:
+    trace = Trace()
+    document = served(trace)
+    values = noise(1000)
+    values[500] = 0
+    x, y = trace.figure.x_range, trace.figure.y_range
+    for _ in range(2):
+        trace.show(np.arange(1000), {"raw": values}, within=(9.9e5, 1.01e6))
+        assert (y.start, y.end) == (9.9e5, 1.01e6)
+        assert y.reset_start < 0
+    x.update(start=490.0, end=510.0)
+    settle(document)
+    assert y.start < 0
+    trace.show(np.arange(1000), {"raw": values})
+    assert y.start < 0
+
+
 def test_marks_stand_on_the_first_series() -> None:
     frames = np.arange(10, 110)
     values = noise(100)
