@@ -89,6 +89,7 @@ class Worker:
     def _reset(self) -> None:
         self.state = self.job.reduction.empty(self.job.schema)
         self.done: list[ChunkRef] = []
+        self.mended: set[ChunkRef] = set()
         self.problems: list[Problem] = []
         self.since = time.monotonic()
 
@@ -97,15 +98,17 @@ class Worker:
         if isinstance(item, Problem):
             self.problems.append(item)
             return
+        if item in self.mended:
+            self._mend(item)
+            return
         try:
             chunk = self.job.source.read(item, self.job.columns)
         except Exception as error:  # noqa: BLE001 - whatever a reader raises is one line of the ledger
-            self.problems.append(Problem.of(item.part, error, item.weight))
+            self._mend(item, error)
             return
         try:
             self.job.reduction.update(self.state, chunk)
         except Exception as error:  # noqa: BLE001 - the state may be half updated: begin again without this chunk
-            self.problems.append(Problem.of(item.part, error, item.weight))
             done, self.done = self.done, []
             self.state = self.job.reduction.empty(self.job.schema)
             if self.job.source.replayable:
@@ -114,8 +117,30 @@ class Worker:
             else:
                 lost = "was counted together with a bad chunk and cannot be read again"
                 self.problems += [Problem(earlier.part, lost, weight=earlier.weight) for earlier in done]
+            self._mend(item, error)
         else:
             self.done.append(item)
+
+    def _mend(self, item: ChunkRef, error: Exception | None = None) -> None:
+        """Count what is good of a bad chunk, if its source can take it apart; without `error` for the second time."""
+        good, lost = [], []
+        for piece in self.job.source.pieces(item):
+            state = self.job.reduction.empty(self.job.schema)
+            try:
+                self.job.reduction.update(state, self.job.source.read(piece, self.job.columns))
+            except Exception as fault:  # noqa: BLE001 - as above
+                lost.append(Problem.of(piece.part, fault, 0.0))  # the weight of the chunk is counted as done
+            else:
+                good.append(state)
+        if good:
+            for state in good:
+                self.job.reduction.merge(self.state, state)
+            self.done.append(item)
+            self.mended.add(item)
+        elif error:
+            lost = [Problem.of(item.part, error, item.weight)]
+        if error:
+            self.problems += lost
 
     def hand_over(self) -> Partial:
         """Give the state away and begin a fresh one."""

@@ -14,7 +14,7 @@ from detcore.core.source import ChunkRef, FileSource, Problem, Source, open_sour
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import xarray as xr
 
@@ -62,6 +62,10 @@ class Follow(Source):
     @override
     def read(self, ref: ChunkRef, columns: frozenset[str]) -> xr.Dataset:
         return self.source.read(ref, columns)
+
+    @override
+    def pieces(self, ref: ChunkRef) -> Sequence[ChunkRef]:
+        return self.source.pieces(ref)
 
     @override
     def plan(self, target_bytes: int | None = None) -> Iterator[ChunkRef | Problem | None]:

@@ -130,6 +130,10 @@ class Source(ABC):
     def read(self, ref: ChunkRef, columns: frozenset[str]) -> xr.Dataset:
         """Return the chunk with (at least) the named columns, in native byte order, without index coordinates."""
 
+    def pieces(self, ref: ChunkRef) -> Sequence[ChunkRef]:  # noqa: ARG002 - for those that can
+        """Return the parts of a bad chunk that can be tried one by one; none if it is lost as a whole."""
+        return ()
+
     def size(self) -> float | None:
         """Return the sum of all weights, bytes; None when it is not known (live)."""
         return None

@@ -65,6 +65,23 @@ def test_bad_chunks_are_reported_and_the_others_counted(toys, executor):
     ]
 
 
+def test_of_a_bad_chunk_only_the_bad_rows_are_lost(toys, executor):
+    """Twice in a row, and behind a good chunk, which is replayed."""
+    hole, refused = ("a", 20), (("b", 0), ("b", 5), ("b", 10), ("b", 15))
+    source = toys.Severable(unreadable=(hole,), poisonous=refused)
+    job = job_of(toys, source)
+    result, done, problems = gathered(toys, job, executor.partials(job, source.plan(), lambda: 1e9, threading.Event()))
+    assert sorted(done, key=repr) == sorted(source.plan(), key=repr)
+    good = [
+        ChunkRef("", part, row, row + 1) for part in "abc" for row in range(100) if (part, row) not in {hole, *refused}
+    ]
+    assert (int(result["sum"]), result["rows"].values.tolist()) == toys.expected(good)
+    assert sorted((problem.part, problem.reason, problem.weight) for problem in problems) == [
+        ("a", "expected a chunk, found a hole", 0.0),
+        *[("b", "ArithmeticError: expected a wholesome number", 0.0)] * 4,
+    ]
+
+
 def test_references_are_pulled_lazily_and_by_one_thread_at_a_time(toys, executor):
     source = toys.Numbers(seconds=0.001)
     inside, ahead = threading.Lock(), []

@@ -6,7 +6,7 @@ import itertools
 import pickle
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -71,6 +71,14 @@ class Numbers(Source):
         return xr.Dataset(
             {"n": ("event", n), "entry": ("event", np.arange(ref.start, ref.stop))}, {}, {"file": ref.part}
         )
+
+
+@dataclass(frozen=True)
+class Severable(Numbers):
+    """Numbers whose bad chunks can be taken apart, row by row."""
+
+    def pieces(self, ref):
+        return [replace(ref, start=row, stop=row + 1) for row in range(ref.start, ref.stop)]
 
 
 @dataclass(frozen=True)
