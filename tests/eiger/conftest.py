@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import hdf5plugin  # noqa: F401 - registers the filters
+import hdf5plugin
 import numpy as np
 import pytest
 
 from detcore.core.source import ChunkRef
-from detcore.eiger.source import FrameFiles
 from detcore.eiger.writer import write_series
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from detcore.eiger.source import FrameFiles
 
 
 def _frames(n: int = 10, dtype: Any = np.uint16, shape: tuple[int, ...] = (37, 50), seed: int = 0) -> NDArray[Any]:

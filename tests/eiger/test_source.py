@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import hdf5plugin
@@ -181,7 +182,7 @@ def test_files_that_have_not_come_are_pending_not_zeros(series, read_all):
     frames, master = series(planned=20)
     found, problems = read_all(files(master))
     same(found, frames)
-    assert [os.path.basename(one.part) for one in problems] == ["a_data_000004.h5", "a_data_000005.h5"]
+    assert [Path(one.part).name for one in problems] == ["a_data_000004.h5", "a_data_000005.h5"]
     assert all("pending" in one.reason and one.chunks == 0 and one.weight == 0 for one in problems)
 
 
@@ -255,7 +256,7 @@ def test_a_file_that_is_cut_after_it_was_planned_says_so(series):
     planned = refs(source)
     path = master.with_name("a_data_000001.h5")
     os.truncate(path, path.stat().st_size - 1500)
-    with pytest.raises(TruncatedFile, match="expected .* found"):
+    with pytest.raises(TruncatedFile, match=r"expected .* found"):
         source.read(planned[0], frozenset({"payload"}))
 
 
