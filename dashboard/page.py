@@ -52,6 +52,8 @@ LOOK = {
         "padding": "0 16px !important",
         "gap": "4px",
     },
+    # else a long strip pushes the switch of the theme over the edge
+    "& .MuiAppBar-root .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
     "& .MuiAppBar-root .title": {"fontSize": "1.3em", "fontWeight": 700, "letterSpacing": "0.01em"},
     "& .MuiAppBar-root .logo": {"height": "2.15em", "width": "2.15em"},
     "& .MuiAppBar-root .MuiLinearProgress-root": {"display": "none"},

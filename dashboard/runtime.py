@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import secrets
 import shutil
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Level = Literal["info", "warning", "error"]
 LOGGED = 200  # notices that are kept
+LISTING = ".files.json"  # which of a demo's files are its data
 
 
 @dataclass(frozen=True)
@@ -137,20 +139,23 @@ def write_demo(instrument: Instrument, cache_folder: Path) -> tuple[Path, ...]:
     Two servers that start together both write; the first to finish wins, and both use its files.
     """
     folder = cache_folder / "demo" / f"{instrument.name}-{version('detcore')}"
-    if not folder.is_dir():
+    listing = folder / LISTING
+    if not listing.is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # without a list it cannot be used
         cache_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
         aside.mkdir(mode=0o700)
         try:
-            instrument.demo(aside)
+            names = [str(path.relative_to(aside)) for path in instrument.demo(aside)]
+            (aside / LISTING).write_text(json.dumps(names))
             aside.rename(folder)
         except OSError:
-            if not folder.is_dir():
+            if not listing.is_file():
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    return tuple(folder / name for name in json.loads(listing.read_text()))
 
 
 @cache

@@ -9,7 +9,7 @@ import pytest
 
 from dashboard import runtime as module
 from dashboard.feeds import FeedStatus
-from dashboard.runtime import LOGGED, Notices, Runtime, write_demo
+from dashboard.runtime import LISTING, LOGGED, Notices, Runtime, write_demo
 from dashboard.settings import Settings
 from dashboard.strip import Strip
 from detcore.core.source import Instrument, Match, Problem
@@ -36,11 +36,13 @@ def instrument(name: str, demo: Callable[[Path], Any], warm: Callable[[], None] 
 def test_the_demo_is_written_once_for_this_user_only(tmp_path: Path) -> None:
     calls = []
 
-    def demo(folder: Path) -> None:
+    def demo(folder: Path) -> tuple[Path, ...]:
         calls.append(folder)
         (folder / "deep").mkdir()
         (folder / "deep" / "b.x").write_text("b")
         (folder / "a.x").write_text("a")
+        (folder / ".marker").write_text("not data")
+        return folder / "a.x", folder / "deep" / "b.x"
 
     first = write_demo(instrument("x", demo), tmp_path / "cache")
     again = write_demo(instrument("x", demo), tmp_path / "cache")
@@ -62,11 +64,13 @@ def test_a_demo_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_two_servers_that_start_together_share_one_demo(tmp_path: Path) -> None:
-    def demo(folder: Path) -> None:
+    def demo(folder: Path) -> tuple[Path, ...]:
         (folder / "mine").write_text("mine")
         theirs = folder.parent / folder.name.removeprefix(".").rpartition(".")[0]
         theirs.mkdir()
         (theirs / "theirs").write_text("theirs")
+        (theirs / LISTING).write_text('["theirs"]')
+        return (folder / "mine",)
 
     files = write_demo(instrument("x", demo), tmp_path / "cache")
     assert [path.name for path in files] == ["theirs"]
@@ -84,9 +88,14 @@ def start(
     return made
 
 
+def one_file(folder: Path) -> tuple[Path, ...]:
+    (folder / "a.x").write_text("a")
+    return (folder / "a.x",)
+
+
 def test_without_roots_the_demo_is_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warmed = []
-    good = instrument("good", lambda folder: (folder / "a.x").write_text("a"), lambda: warmed.append(True))
+    good = instrument("good", one_file, lambda: warmed.append(True))
     made = start(monkeypatch, Settings(cache=tmp_path / "cache"), good)
     files = made.demo("good")
     assert files
@@ -106,7 +115,7 @@ def test_one_broken_instrument_is_a_notice(tmp_path: Path, monkeypatch: pytest.M
         msg = "no compiler"
         raise RuntimeError(msg)
 
-    good = instrument("good", lambda folder: (folder / "a.x").write_text("a"))
+    good = instrument("good", one_file)
     problem = Problem("plug-in gone", "ImportError: no module")
     made = start(monkeypatch, Settings(cache=tmp_path / "cache"), instrument("bad", bad), good, broken=(problem,))
     texts = [notice.text for notice in made.notices.lines()]
