@@ -111,13 +111,13 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the state may be half updated: begin again without this chunk
             done, self.done = self.done, []
             self.state = self.job.reduction.empty(self.job.schema)
+            self._mend(item, error)
             if self.job.source.replayable:
                 for earlier in done:
                     self.take(earlier)
             else:
                 lost = "was counted together with a bad chunk and cannot be read again"
                 self.problems += [Problem(earlier.part, lost, weight=earlier.weight) for earlier in done]
-            self._mend(item, error)
         else:
             self.done.append(item)
 
