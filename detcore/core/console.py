@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,7 +63,7 @@ def watch(
             bar.update(task, completed=snapshot.fraction or 0.0)
     if last is None:
         raise click.Abort
-    return last
+    return last if last.status == "complete" else replace(last, status="partial")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
@@ -173,8 +172,10 @@ def _table(place: Path) -> pd.DataFrame:
         _refuse(place, f"at most {MAX_BYTES:,} bytes of CSV", f"{size:,}")
     try:
         text = place.read_text(encoding="utf-8-sig")
-        table = pd.read_csv(StringIO(text), sep=None, engine="python", comment="#", skipinitialspace=True, dtype=str)
-    except (ValueError, pd.errors.ParserError, OverflowError, re.error) as error:
+        head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+        mark = max((",", ";", "\t"), key=head.count)
+        table = pd.read_csv(StringIO(text), sep=mark, comment="#", skipinitialspace=True, dtype=str, index_col=False)
+    except (ValueError, OverflowError) as error:
         _refuse(place, "a CSV table with a first line of names", f"{type(error).__name__}: {error}")
     table.columns = [str(one).strip() for one in table.columns]
     return table
