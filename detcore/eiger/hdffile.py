@@ -76,9 +76,8 @@ def _open(path: str, size: int) -> h5py.File:
         except OSError as error:
             words = words or " ".join(str(error).split())
         if "signature not found" in words:
-            with Path(path).open("rb") as plain:
-                head = plain.read(8)
-            msg = f"not an HDF5 file: it begins with {head!r}" if head else "not an HDF5 file: it is empty"
+            # without its first bytes: a link may have led to a file that is nobody's business
+            msg = "not an HDF5 file: its signature is missing" if size else "not an HDF5 file: it is empty"
             raise UnknownFormat(msg)
         if "truncated" in words or "eof" in words or "addr overflow" in words:
             msg = f"cut off or still being written, {size} bytes are there: copy it again or wait ({words[:160]})"

@@ -145,6 +145,9 @@ class FrameFiles(FileSource):
     @override
     def plan(self, target_bytes: int | None = None) -> Iterator[ChunkRef | Problem | None]:
         series = self._series()
+        for path in self.paths:
+            if Path(path).is_dir() and not walk(path, SUFFIXES):
+                yield Problem(path, f"expected {' or '.join(SUFFIXES)} files in this folder, found none", 0)
         yield from series.problems
         yield from self._remarks(series)
         for part in series.parts:
