@@ -39,6 +39,7 @@ THEME = {
         }
     },
 }
+ORDER = ("occupancy", "showers", "dl1", "area", "eiger")  # of the tabs; links without a name mean the first
 LOOK = {
     "& .MuiAppBar-root": {
         "backgroundColor": "#10202f",
@@ -76,7 +77,8 @@ def build() -> Page:
 def discover() -> dict[str, type[Tab]]:
     """Return the tabs whose instrument is installed; one that cannot be imported is reported, not fatal."""
     runtime, found = get_runtime(), {}
-    for name in runtime.instruments:
+    known = [name for name in ORDER if name in runtime.instruments]
+    for name in (*known, *(name for name in runtime.instruments if name not in ORDER)):
         module = f"dashboard.tabs.{name}"
         try:
             if find_spec(module) is not None:

@@ -35,6 +35,7 @@ LEVELS = {
     "partial": "idle",
     "failed": "failed",
 }
+STEP_S = 2.0  # ages of live data are exact to this
 SHOWN = 100  # lines of the log and of the ledger that are sent to a page
 
 
@@ -69,7 +70,8 @@ class Strip(pn.custom.JSComponent):
     def describe(self, feeds: Sequence[tuple[FeedStatus, Snapshot | None]], *, preparing: bool = False) -> None:
         """Show the first feed, and the problems of all of them."""
         problems = [str(problem) for _, found in feeds if found for problem in found.problems]
-        self.problems = problems[:SHOWN]
+        if problems[:SHOWN] != self.problems:  # asking is much cheaper than setting
+            self.problems = problems[:SHOWN]
         if not feeds:
             words = "Preparing the demo and the kernels" if preparing else "No data chosen"
             self._set({"word": words, "level": "busy" if preparing else "idle"})
@@ -84,12 +86,18 @@ class Strip(pn.custom.JSComponent):
             "reason": failed.reason if failed else status.reason,
             "active": status.active,
             "fraction": snapshot.fraction if snapshot and status.active else None,
-            "data_time": snapshot.data_time if snapshot else None,
+            "data_time": self._stamp(snapshot.data_time if snapshot else None, live=status.live),
             "count": len(problems),
         }
         if status.live and status.state in {"running", "waiting"} and snapshot and snapshot.data_time:
             shown |= {"word": "Live", "level": shown["level"] if failed else "ok"}
         self._set(shown)
+
+    def _stamp(self, data_time: float | None, *, live: bool) -> float | None:
+        """Return the time that the age is counted from; a step that nobody would notice is no change of the page."""
+        sent = self.status.get("data_time")
+        unnoticed = live and sent and data_time and 0 <= data_time - sent < STEP_S
+        return sent if unnoticed else data_time
 
     def log(self, lines: Iterable[Notice]) -> None:
         """Show the newest notices."""

@@ -6,10 +6,14 @@ import asyncio
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tornado.ioloop import IOLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from bokeh.document import Document
 
 T = TypeVar("T")
 
@@ -20,6 +24,25 @@ _LONG = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tab-long")  # read
 async def in_thread(work: Callable[..., T], *arguments: object) -> T:
     """Return `work(*arguments)`, done in a thread while the loop goes on."""
     return await asyncio.get_running_loop().run_in_executor(_LONG, work, *arguments)
+
+
+def beside(document: Document | None) -> Callable[[Callable[[], Any], Callable[[Any], None]], None]:
+    """Return `run(work, done)`: work in a thread, then `done` on the loop of the document, with its lock."""
+    home = IOLoop.current(instance=False)
+
+    def run(work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        loop = IOLoop.current(instance=False) or home
+        if document is None or loop is None:  # not on a page
+            done(work())
+            return
+
+        def schedule(future: Future[Any]) -> None:
+            if document.session_context is not None:  # else the viewer has left
+                document.add_next_tick_callback(lambda: done(future.result()))
+
+        _SHORT.submit(work).add_done_callback(lambda future: loop.add_callback(schedule, future))
+
+    return run
 
 
 class Shared(Generic[T]):

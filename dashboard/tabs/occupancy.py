@@ -8,20 +8,22 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboard.feeds import FeedRequest
-from dashboard.tabs.background import Latest
-from dashboard.tabs.occupancy_controls import Controls, ViewBar, command
+from dashboard.tabs.background import Latest, Shared
+from dashboard.tabs.occupancy_controls import Controls, ViewBar
 from dashboard.tabs.occupancy_events import Display, Drift
-from dashboard.tabs.occupancy_look import PANELS, Look, Place
+from dashboard.tabs.occupancy_look import COUNTS, PANELS, Look, Place
 from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel, pane, text
 from dashboard.tabs.occupancy_panels import Events, Findings, Panel, Planes, Spills, Triggers
 from dashboard.tabs.occupancy_results import RESULTS, Results, compute
 from dashboard.views.board import Board
+from dashboard.views.push import Parcel
 from detcore import occupancy
 from detcore.core.parameters import InvalidParameters, Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    import xarray as xr
     from panel.viewable import Viewable
 
     from dashboard.runtime import Runtime
@@ -37,6 +39,9 @@ LOWER_TABS = """
 .bk-header { border-bottom: 1px solid var(--dc-line) !important; }
 .bk-header .bk-tab { padding: 6px 12px !important; font: 500 13px/1.3 Roboto, sans-serif !important; }
 """
+
+
+EARLIER: Shared[xr.Dataset] = Shared(8)
 
 
 class Tab:
@@ -64,6 +69,10 @@ class Tab:
         self.look = self._read(Look, query)
         self._keys: tuple[str, ...] = ()
         self._asked: object = None
+        self._wishes: object = None
+        self._whole, self._turn = True, False
+        self._counted: str | None = None
+        self._earlier: Latest[xr.Dataset] = Latest(EARLIER, session.refresh)
         self._work: Latest[Results] = Latest(RESULTS, session.refresh)
 
     def _read(self, model: type[Any], query: Mapping[str, str]) -> Any:
@@ -111,12 +120,15 @@ class Tab:
         """Return the files and folders that are shown: the chosen ones, else the demo."""
         if self.place.path:
             return tuple(self.place.path.split("|"))
-        return tuple(str(path) for path in self.runtime.demo(NAME) or () if not path.name.startswith("."))
+        return tuple(map(str, self.runtime.demo(NAME) or ()))
 
     def _open(self) -> tuple[str, ...]:
         keys = []
         wanted = [(self.paths(), self.place.live)]
-        if self.place.reference:
+        self._counted = None
+        if self.place.reference.lower().endswith(COUNTS):
+            self._counted = self.place.reference
+        elif self.place.reference:
             wanted.append((tuple(self.place.reference.split("|")), False))
         for paths, live in wanted:
             if not paths:
@@ -140,6 +152,7 @@ class Tab:
         """Build the tab."""
         self.headline = Headline(wall=self.wall)
         self.map = MapPanel(self.select, wall=self.wall)
+        self._parcel = Parcel(self.map.map.figure)
         self._message = text()
         self._message.visible = False
         return self._wall_view() if self.wall else self._full_view()
@@ -155,19 +168,11 @@ class Tab:
         self.bar = ViewBar(self.want)
         self.controls = Controls(self)
         self.beside = Beside(self.select, wall=False)
-        self.panels: dict[str, Panel] = {
-            "planes": Planes(self.select),
-            "findings": Findings(self.select),
-            "events": Events(self.want),
-            "spills": Spills(self.select),
-            "triggers": Triggers(),
-            "drift": Drift(self.session.refresh, lambda: (self.paths(), self.filters)),
-            "display": Display(
-                self.want, self.session.refresh, lambda: self.session.tab is self and self.look.panel == "display"
-            ),
-        }
+        self.panels: dict[str, Panel] = {}
+        self._places = {name: pn.Column(sizing_mode="stretch_both", margin=0) for name in PANELS}
+        self._panel(self.look.panel)
         self.lower = pn.Tabs(
-            *((label, self.panels[name].view) for name, label in PANELS.items()),
+            *((label, self._places[name]) for name, label in PANELS.items()),
             dynamic=True, sizing_mode="stretch_both", margin=0, active=list(PANELS).index(self.look.panel), styles={"flex": "4 1 0"},
             stylesheets=[LOWER_TABS],
         )  # fmt: skip
@@ -178,7 +183,7 @@ class Tab:
         )
         top = pn.Row(
             self.controls.choose("Data", "folder_open", "path", **BUTTON), self.controls.choose("Reference", "compare", "reference", **BUTTON),
-            toggle, self.headline.pane, self.controls.dialog, sizing_mode="stretch_width", margin=0,
+            toggle, self.headline.pane, self.controls.dialogs, sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
         left = pn.Column(
             self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "5 1 0"}
@@ -187,33 +192,75 @@ class Tab:
         main = pn.Row(self.controls.view, left, right, sizing_mode="stretch_both", margin=0)
         return pn.Column(top, self._message, main, sizing_mode="stretch_both", margin=(0, 8))
 
+    def _panel(self, name: str) -> Panel:
+        """Return a panel; built when it is first shown, because each figure costs time at every start of a page."""
+        if name not in self.panels:
+            make: dict[str, Callable[[], Panel]] = {
+                "planes": lambda: Planes(self.select),
+                "findings": lambda: Findings(self.select),
+                "events": lambda: Events(self.want),
+                "spills": lambda: Spills(self.select),
+                "triggers": Triggers,
+                "drift": lambda: Drift(self.session.refresh, lambda: (self.paths(), self.filters)),
+                "display": lambda: Display(self.want, self.session.refresh, self._displays),
+            }
+            self.panels[name] = make[name]()
+            self._places[name].append(self.panels[name].view)
+        return self.panels[name]
+
+    def _displays(self) -> bool:
+        return self.session.tab is self and self.look.panel == "display"
+
     def update(self, snapshots: Mapping[str, Snapshot]) -> None:
         """Show the newest snapshots and what was wished since."""
         if not self.wall:
-            self.controls.show(self.place, self.filters, open_=self.look.controls)
-            self.bar.show(self.look, reference=bool(self.place.reference))
+            self._show_wishes()
         keys = self._keys
         snapshot = snapshots.get(keys[0]) if keys else None
-        reference = snapshots.get(keys[1]) if len(keys) > 1 else None
         if snapshot is None or "hits" not in snapshot.data:
             self._say(self._why(snapshot))
             return
         self._say("")
-        there = reference.data if reference is not None and "hits" in reference.data else None
+        there = self._reference(snapshots)
         view = self.look.value if self.look.value != "ratio" or there is not None else "hits"
-        final = snapshot.status in {"complete", "partial"}
+        final = snapshot.status != "running"
         results = self._work.ask(
             (id(snapshot.data), id(there), view), lambda: compute(keys[0], snapshot.data, there, view, final=final)
         )
         if results is not None:
-            self._draw(results, view)
+            with self._parcel.packing():
+                self._draw(results, view, whole=self._whole or final)
+            self._whole = False
 
-    def _top_half(self, shown: bool) -> None:
-        """Show the map and its bar, or leave their place to the event display, which has the same axes."""
-        self.map.pane.visible = self.bar.view.visible = shown
+    def _reference(self, snapshots: Mapping[str, Snapshot]) -> xr.Dataset | None:
+        """Return what is compared with, if it is there: the counts of a feed, or those of an earlier result's file."""
+        if self._counted is None:
+            found = snapshots.get(self._keys[1]) if len(self._keys) > 1 else None
+            return found.data if found is not None and "hits" in found.data else None
+        try:
+            path = self.runtime.roots.resolve(self._counted)
+            return self._earlier.ask(
+                (path, path.stat().st_mtime_ns), lambda: occupancy.read_hits(path, occupancy.DetectorTable.default())
+            )
+        except (OSError, ValueError) as error:
+            self.session.notify(f"reference: {error}", "error")
+            self._counted = None  # told once
+            return None
+
+    def _show_wishes(self) -> None:
+        """Bring the widgets to what is wished; they are slow even where nothing changes."""
+        wishes = (self.place, self.filters, self.look, self.paths())
+        if wishes == self._wishes:
+            return
+        self._wishes, self._whole = wishes, True
+        self.controls.show(self.place, self.filters, open_=self.look.controls)
+        self.bar.show(self.look, reference=bool(self.place.reference))
+        # the event display has the axes of the map and takes its place
+        self.map.pane.visible = self.bar.view.visible = self.look.panel != "display"
 
     def _say(self, text: str) -> None:
-        self._message.param.update(text=text, visible=bool(text))
+        if text != self._message.text:
+            self._message.param.update(text=text, visible=bool(text))
 
     def _why(self, snapshot: Snapshot | None) -> str:
         if not self._keys:
@@ -225,22 +272,23 @@ class Tab:
         status = self.runtime.feeds.status(self._keys[0])
         return status.reason if snapshot is None else "Nothing has been counted yet."
 
-    def _draw(self, results: Results, view: str) -> None:
+    def _draw(self, results: Results, view: str, *, whole: bool) -> None:
+        """Draw results; while counts grow, what surrounds the map and what hovers over it take turns, to halve their cost."""
         words = f" · {cut}" if (cut := self.filters.words()) else ""
         look = self.look.checked(dict(self.look) | {"value": view})
         ids = [column.detector_id for column in results.columns]
         detector_id = look.detector if look.detector in ids else ids[0] if ids else 0
         if not ids:
             return
+        self._turn = not self._turn
         self.headline.fill(results)
         title = f"{look.value.replace('_', ' ').capitalize()} of every channel{words or ' · all hits of all events'}"
-        self.map.fill(results, results.value(view), look, title)
+        self.map.fill(results, look, title, hover=whole or self._turn)
         self.map.map.choose(look.detector, look.element)
         if self.wall:
             self.board.show(results.columns, *results.states(), 0, upright=True)
             return
-        self._top_half(look.panel != "display")
-        self.beside.fill(results, look, detector_id, words)
-        self.panels[look.panel].fill(results, look, detector_id, words)
-        line = command(self.paths(), self.filters, self.place)
-        self.controls.exports.fill(results, look, self.filters.to_yaml(), words, line)
+        if whole or not self._turn:
+            self.beside.fill(results, look, detector_id, words)
+            self._panel(look.panel).fill(results, look, detector_id, words)
+        self.controls.fill(results, look, self.filters, words)

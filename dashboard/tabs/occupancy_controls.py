@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -10,7 +11,7 @@ import panel_material_ui as pmui
 
 from dashboard.files import FileBrowser
 from dashboard.tabs.occupancy_export import Exports
-from dashboard.tabs.occupancy_look import VALUES, Look, Place
+from dashboard.tabs.occupancy_look import COUNTS, VALUES, Look, Place
 from dashboard.tabs.occupancy_map import key, text
 from detcore import occupancy
 from detcore.core.parameters import InvalidParameters
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dashboard.tabs.occupancy import Tab
+    from dashboard.tabs.occupancy_results import Results
+    from detcore.core.paths import Roots
 
 COMPACT: dict[str, Any] = {
     "size": "small",
@@ -176,45 +179,51 @@ class Controls:
 
     def __init__(self, tab: Tab) -> None:
         self._tab = tab
-        self.form = FilterForm(tab.cut)
-        self.exports = Exports(tab.session.notify)
         self._role = "path"
-        browser = FileBrowser(tab.runtime.roots, self._chosen, (".root",), sizing_mode="stretch_both", min_height=420)
-        self._path = text()
-        self._forget = pmui.Button(
-            label="No reference", size="small", variant="outlined", on_click=self._clear, visible=False
-        )
-        self.dialog = pmui.Dialog(
-            pn.Column(self._path, browser, self._forget, sizing_mode="stretch_width", height=520), title="Data", title_variant="h6",
-            close_on_click=True, show_close_button=True, width_option="md", margin=0, sizing_mode="fixed", width=0, height=0,
-        )  # fmt: skip
-        cuts = pn.Column(self.form.view, sizing_mode="stretch_both", scroll="y", margin=(8, 4))
-        export = pn.Column(self.exports.view, sizing_mode="stretch_both", scroll="y", margin=0)
-        self.view = pn.Tabs(
-            ("Cuts", cuts),
-            ("Export", export),
-            width=270,
-            sizing_mode="stretch_height",
-            margin=(0, 8, 4, 0),
-            visible=False,
-        )
+        self._choosers: dict[str, Chooser] = {}
+        # Both are empty until they are opened: most viewers never do, and every widget makes the page slower.
+        self.dialogs = pn.Row(width=0, height=0, margin=0)
+        self.view = pn.Tabs(width=270, sizing_mode="stretch_height", margin=(0, 8, 4, 0), visible=False)
+
+    @cached_property
+    def form(self) -> FilterForm:
+        """The cuts."""
+        form = FilterForm(self._tab.cut)
+        self.view.append(("Cuts", pn.Column(form.view, sizing_mode="stretch_both", scroll="y", margin=(8, 4))))
+        return form
+
+    @cached_property
+    def exports(self) -> Exports:
+        """The files to take away."""
+        exports = Exports(self._tab.session.notify)
+        self.view.append(("Export", pn.Column(exports.view, sizing_mode="stretch_both", scroll="y", margin=0)))
+        return exports
+
+    def _dialog(self, role: str) -> Chooser:
+        """Return what opens when data or a reference is to be chosen."""
+        if role not in self._choosers:
+            endings = (".root", *COUNTS) if role == "reference" else (".root",)
+            self._choosers[role] = Chooser(self._tab.runtime.roots, endings, self._chosen, self._clear)
+        return self._choosers[role]
 
     def choose(self, label: str, icon: str, role: str, **style: Any) -> pmui.Button:
         """Return a button that opens the file browser for the data or for the reference."""
 
         def opened(_: object) -> None:
             self._role = role
-            words = "What to show" if role == "path" else "What to compare with"
-            self.dialog.param.update(title=words, open=True)
+            chooser = self._dialog(role)
+            chooser.open("What to show" if role == "path" else "What to compare with", self._tab.place)
+            if chooser.view not in self.dialogs:
+                self.dialogs.append(chooser.view)  # open already: a change before its first drawing would be lost
 
         return pmui.Button(label=label, icon=icon, on_click=opened, **style)
 
     def _clear(self, _: object) -> None:
-        self.dialog.open = False
+        self._dialog(self._role).view.open = False
         self._tab.go(reference="")
 
     def _chosen(self, paths: tuple[Path, ...], live: bool) -> None:
-        self.dialog.open = False
+        self._dialog(self._role).view.open = False
         place = "|".join(self._relative(path) for path in paths)
         if len(place) > 1500:
             self._tab.session.notify("too many files for one link; choose their folder instead", "warning")
@@ -231,11 +240,53 @@ class Controls:
     def show(self, place: Place, filters: occupancy.Filters, *, open_: bool) -> None:
         """Show what is chosen now."""
         self.view.visible = open_
-        self.form.show(filters)
+        if open_:
+            self.form.show(filters)
+            self.exports.say(command(self._tab.paths(), filters, place))
+
+    def fill(self, results: Results, look: Look, filters: occupancy.Filters, words: str) -> None:
+        """Remember what is shown now, for exports."""
+        if look.controls:
+            self.exports.fill(results, look, filters, words)
+
+
+class Chooser:
+    """The dialog with the files.
+
+    Parameters
+    ----------
+    roots
+        Where one may look.
+    endings
+        Of the files that can be chosen.
+    chosen
+        Called with (paths, live).
+    clear
+        Called when no reference is wanted.
+    """
+
+    def __init__(
+        self,
+        roots: Roots,
+        endings: tuple[str, ...],
+        chosen: Callable[[tuple[Path, ...], bool], None],
+        clear: Callable[[object], None],
+    ) -> None:
+        browser = FileBrowser(roots, chosen, endings, sizing_mode="stretch_both", min_height=420)
+        self._path = text()
+        self._forget = pmui.Button(label="No reference", size="small", variant="outlined", on_click=clear)
+        self.view = pmui.Dialog(
+            pn.Column(self._path, browser, self._forget, sizing_mode="stretch_width", height=520), title="Data", title_variant="h6",
+            close_on_click=True, show_close_button=True, width_option="md", margin=0, sizing_mode="fixed", width=0, height=0,
+        )  # fmt: skip
+
+    def open(self, title: str, place: Place) -> None:
+        """Show the dialog, and what is chosen now."""
         lines = [f"Shown: {place.path.replace('|', ', ') or 'the demo'}" + (", followed live" if place.live else "")]
         lines += [f"Reference: {place.reference.replace('|', ', ')}"] if place.reference else []
         self._path.text = "\n".join(lines)
         self._forget.visible = bool(place.reference)
+        self.view.param.update(title=title, open=True)
 
 
 def command(paths: tuple[str, ...], filters: occupancy.Filters, place: Place) -> str:

@@ -95,10 +95,10 @@ class Display(Panel):
     @override
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
         data = results.data
-        grid = ChannelGrid(results.columns, look.separators, look.equal)
-        if grid != self.map.grid:
+        grid = results.grid(look.separators, look.equal)
+        if grid is not self.map.grid:
             self.map.arrange(grid)
-        self._hits = data["hits_per_event"].values
+        self._hits = results.array("hits_per_event")
         if not len(self._hits):
             self._text.text = "No event passes the cut."
             return

@@ -53,7 +53,7 @@ class Exports:
 
     def __init__(self, notify: Callable[[str, Any], None]) -> None:
         self._notify = notify
-        self._now: tuple[Results, Look, str, str] | None = None
+        self._now: tuple[Results, Look, occupancy.Filters, str] | None = None
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (3, 8), "size": "small"}
         self.buttons = {name: self._button(name, label, wide) for name, label in LABELS.items()}
         self._command = pmui.TextAreaInput(
@@ -81,14 +81,16 @@ class Exports:
             callback=made, filename=name, label=label, icon="download", variant="outlined", color="primary", **style
         )
 
-    def fill(self, results: Results, look: Look, settings: str, words: str, command: str) -> None:
+    def fill(self, results: Results, look: Look, filters: occupancy.Filters, words: str) -> None:
         """Remember what is shown now."""
-        self._now = (results, look, settings, words)
-        if command != self._command.value:
-            self._command.value = command
+        self._now = (results, look, filters, words)
+
+    def say(self, command: str) -> None:
+        """Show the command that makes the same numbers."""
+        self._command.value = command
 
 
-def content(name: str, results: Results, look: Look, settings: str, words: str) -> bytes:
+def content(name: str, results: Results, look: Look, filters: occupancy.Filters, words: str) -> bytes:
     """Return one export.
 
     Parameters
@@ -97,13 +99,13 @@ def content(name: str, results: Results, look: Look, settings: str, words: str) 
         One of `LABELS`.
     results, look
         What is shown.
-    settings
-        The cuts, as YAML.
+    filters
+        The cuts.
     words
         The cut in words, for titles.
     """
     if name == "settings.yaml":
-        return settings.encode()
+        return filters.to_yaml().encode()
     if name == "checks.csv":
         return occupancy.csv_text(results.findings).encode()
     with tempfile.TemporaryDirectory(prefix="detcore-export-") as folder:
@@ -111,7 +113,7 @@ def content(name: str, results: Results, look: Look, settings: str, words: str) 
         if name == "occupancy_map.png":
             occupancy.save_figure(picture(results, look, words), place)
         elif name == "occupancy.zip":
-            _zip(results, settings, place)
+            _zip(results, filters.to_yaml(), place)
         else:
             _write(results, Path(folder), {name})
         return place.read_bytes()

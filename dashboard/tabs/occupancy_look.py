@@ -24,6 +24,7 @@ UNITS = {
     "ratio": "rate / reference",
     "significance": "standard deviations",
 }
+COUNTS = (".json", ".csv", ".nc")  # endings of earlier results, which can be a reference
 TWO_SIDED = ("ratio", "significance")
 PANELS = {
     "planes": "Planes",

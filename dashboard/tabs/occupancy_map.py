@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import panel as pn
 from bokeh.events import DoubleTap, Tap
+from bokeh.models import Div, InlineStyleSheet
 
 from dashboard.plain import Plain
 from dashboard.tabs.occupancy_look import TWO_SIDED, UNITS
@@ -75,10 +76,19 @@ class Headline:
 
     def __init__(self, *, wall: bool) -> None:
         self._wall = wall
-        self.pane = pn.pane.HTML("", stylesheets=[HEADLINE_CSS], margin=(0, 4), sizing_mode="stretch_width")
+        # Bokeh's own, as each change of a Panel pane costs a millisecond
+        self._div = Div(
+            stylesheets=[InlineStyleSheet(css=HEADLINE_CSS)], disable_math=True, sizing_mode="stretch_width"
+        )
+        self.pane = pn.pane.Bokeh(self._div, margin=(0, 4), sizing_mode="stretch_width")
 
     def fill(self, results: Results) -> None:
         """Show the numbers of a result."""
+        words = results.once(("headline", self._wall), lambda: self._row(results))
+        if words != self._div.text:
+            self._div.text = words
+
+    def _row(self, results: Results) -> str:
         parts = []
         for name, value in headline(results).items():
             if name in STATES:
@@ -88,9 +98,7 @@ class Headline:
                 )
             else:
                 parts.append(f'<span class="item"><b>{escape(value)}</b>{escape(name)}</span>')
-        text = f'<div class="row{" wall" if self._wall else ""}">{"".join(parts)}</div>'
-        if text != self.pane.object:
-            self.pane.object = text
+        return f'<div class="row{" wall" if self._wall else ""}">{"".join(parts)}</div>'
 
 
 class MapPanel:
@@ -117,48 +125,62 @@ class MapPanel:
         if found:
             self._select(*found)
 
-    def fill(self, results: Results, values: NDArray[np.float64], look: Look, words: str) -> None:
-        """Draw results; `values` are (detector_id, element_id), `words` say what is counted."""
-        grid = ChannelGrid(results.columns, look.separators, look.equal)
-        if grid != self.map.grid:
+    def fill(self, results: Results, look: Look, words: str, *, hover: bool = True) -> None:
+        """Draw results in the view that `look` says; `words` say what is counted.
+
+        Without `hover` only the colours change, which are a seventh of the data.
+        """
+        grid = results.grid(look.separators, look.equal)
+        if grid is not self.map.grid:
             self.map.arrange(grid)
-        rows = np.searchsorted(results.data["detector_id"].values, grid.detector_id)
-        at = (rows, grid.element_id - 1)
-        hits = results.data["hits"].values[at]
-        shown = values[at]
-        nothing = hits == 0
-        if look.value == "ratio" and results.aligned is not None:
-            nothing &= results.aligned[at] == 0
-        elif look.value == "significance":
-            nothing &= shown == 0
-        coloured = np.where(nothing, np.nan, shown)
-        two_sided = look.value in TWO_SIDED
-        log = look.scale == "log" and look.value != "significance"
-        low, high = colour_limits(coloured, log=log, robust=look.limits == "robust", two_sided=two_sided)
-        self.map.colour(Colouring(UNITS[look.value], log, low, high, two_sided))
-        drawn = np.clip(coloured, low, high) if two_sided else coloured
-        ratio = np.full(len(hits), np.nan) if results.ratio is None else results.ratio[at]
-        self.map.fill(
-            {
-                "value": drawn.astype(np.float32),
-                "shown": shown.astype(np.float32),
-                "hits": hits.astype(np.int32) if hits.max(initial=0) < 2**31 else hits.astype(np.float64),
-                "events_hit": results.data["events_hit"].values[at].astype(np.int32),
-                "rate": results.rate[at].astype(np.float32),
-                "expected": results.judgement.expected[at].astype(np.float32),
-                "ratio": ratio.astype(np.float32),
-            }
-        )
-        self.map.figure.title.text = words
-        dropped = (
-            results.data["dropped_elements"]
-            .values[[results.row(column.detector_id) for column in results.columns]]
-            .tolist()
-        )
-        if (results.judgement, grid, look.marks, dropped) != self._judged:
-            self._judged = (results.judgement, grid, look.marks, dropped)
+            hover = True
+        drawing = (look.value, look.scale, look.limits, look.separators, look.equal)
+        colouring, columns = results.once(("map", *drawing), lambda: painted(results, grid, look))
+        self.map.colour(colouring)
+        self.map.fill(columns if hover else {"value": columns["value"]})
+        if self.map.figure.title.text != words:
+            self.map.figure.title.text = words
+        dropped = results.once("dropped", lambda: _dropped(results))
+        judged = (results.judgement, grid, look.marks, dropped)
+        if judged != self._judged:
+            self._judged = judged
             self.map.judge(*results.states(), dropped)
             self.map.mark(results.findings if look.marks else None)
+
+
+def painted(results: Results, grid: ChannelGrid, look: Look) -> tuple[Colouring, dict[str, NDArray[np.generic]]]:
+    """Return the colours of the map, and its columns over the channels of `grid`."""
+    at = (np.searchsorted(results.array("detector_id"), grid.detector_id), grid.element_id - 1)
+    hits = results.array("hits")[at]
+    shown = results.value(look.value)[at]
+    nothing = hits == 0
+    if look.value == "ratio" and results.aligned is not None:
+        nothing &= results.aligned[at] == 0
+    elif look.value == "significance":
+        nothing &= shown == 0
+    coloured = np.where(nothing, np.nan, shown)
+    two_sided = look.value in TWO_SIDED
+    log = look.scale == "log" and look.value != "significance"
+    low, high = colour_limits(coloured, log=log, robust=look.limits == "robust", two_sided=two_sided)
+    drawn = np.clip(coloured, low, high) if two_sided else coloured
+    ratio = np.full(len(hits), np.nan) if results.ratio is None else results.ratio[at]
+    columns: dict[str, NDArray[np.generic]] = {
+        "value": drawn.astype(np.float32),
+        "shown": shown.astype(np.float32),
+        "hits": hits.astype(np.int32) if hits.max(initial=0) < 2**31 else hits.astype(np.float64),
+        "events_hit": results.array("events_hit")[at].astype(np.int32),
+        "rate": results.rate[at].astype(np.float32),
+        "expected": results.judgement.expected[at].astype(np.float32),
+        "ratio": ratio.astype(np.float32),
+    }
+    return Colouring(UNITS[look.value], log, low, high, two_sided), columns
+
+
+def _dropped(results: Results) -> list[int]:
+    found: list[int] = results.array("dropped_elements")[
+        [results.row(column.detector_id) for column in results.columns]
+    ].tolist()
+    return found
 
 
 class Beside:
@@ -199,10 +221,10 @@ class Beside:
         """Draw the curves of one detector."""
         self._detector = detector_id
         self._fill_profile(results, look, detector_id)
-        name, data = results.name(detector_id), results.data
-        if "drift_time" in data:
+        name = results.name(detector_id)
+        if "drift_time" in results.data:
             plane = occupancy.DetectorTable.default().by_id.get(detector_id)
-            self.drift.show("hits", data["time"].values, results.of_plane("drift_time", detector_id))
+            self.drift.show("hits", results.array("time"), results.of_plane("drift_time", detector_id))
             self.drift.fit()
             window = (plane.t_min, plane.t_max) if plane else (None, None)
             self.drift.window(*window)
@@ -211,8 +233,8 @@ class Beside:
         else:
             self.drift.hide("hits")
             self.drift.figure.title.text = f"{name} drift time: the files have no tdcTime"
-        events = np.maximum(data["trend_events"].values, 1)
-        labels = [str(label) for label in data["slice"].values]
+        events = np.maximum(results.array("trend_events"), 1)
+        labels = results.once("labels", lambda: [str(label) for label in results.array("slice")])
         x = np.arange(len(labels))
         self.trend.show("rate", x, results.of_plane("trend", detector_id) / events, labels)
         self.trend.fit()
@@ -222,7 +244,7 @@ class Beside:
     def _fill_profile(self, results: Results, look: Look, detector_id: int) -> None:
         count = results.n_elements(detector_id)
         row, x = results.row(detector_id), np.arange(1, count + 1)
-        hits = results.data["hits"].values[row, :count]
+        hits = results.array("hits")[row, :count]
         profile = self.profile
         profile.show("hits", x, hits)
         if "in_time_hits" in results.data:
@@ -235,15 +257,13 @@ class Beside:
             profile.show("reference", x, results.aligned[row, :count] * scale)
         else:
             profile.hide("reference")
-        found = results.findings
-        mine = found[(found["detector_id"] == detector_id) & (found["element_id"] > 0)]
-        elements = mine["element_id"].to_numpy()
-        profile.show(
-            "found",
-            elements,
-            hits[elements - 1],
-            [f"{a}: {b}" for a, b in zip(mine["finding"], mine["reason"], strict=True)],
-        )
+        mine = results.judgement.by_detector.get(detector_id)
+        if mine is None:
+            profile.hide("found")
+        else:
+            elements = mine["element_id"].to_numpy()
+            reasons = [f"{a}: {b}" for a, b in zip(mine["finding"], mine["reason"], strict=True)]
+            profile.show("found", elements, hits[elements - 1], reasons)
         profile.scale(look.scale == "log")
         profile.fit()
         chosen = look.element if look.detector == detector_id and 0 < look.element <= count else None

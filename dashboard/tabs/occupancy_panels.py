@@ -14,7 +14,7 @@ from typing_extensions import override
 from dashboard.tabs.occupancy_map import pane
 from dashboard.views.bars import Bars
 from dashboard.views.board import Board
-from dashboard.views.heat import Heat, Scale
+from dashboard.views.heat import Heat, Picture, Scale
 from dashboard.views.histogram import Histogram
 from dashboard.views.table import Table
 
@@ -117,7 +117,7 @@ class Events(Panel):
     @override
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
         self._switch.value = look.loglog
-        hits = results.data["hits_per_event"].values
+        hits = results.array("hits_per_event")
         edges = event_edges(int(hits.max(initial=1)), log=look.loglog)
         counts = np.histogram(hits, edges)[0]
         mean, median = (float(hits.mean()), float(np.median(hits))) if hits.size else (None, None)
@@ -162,9 +162,9 @@ class Spills(Panel):
         if self._last is None:
             return
         results, detector_id, words = self._last
-        data, columns = results.data, results.columns
-        order = np.searchsorted(data["detector_id"].values, [column.detector_id for column in columns])
-        rate = (data["trend"].values / np.maximum(data["trend_events"].values, 1)[:, None]).T[order]
+        columns = results.columns
+        order = np.searchsorted(results.array("detector_id"), [column.detector_id for column in columns])
+        rate = (results.array("trend") / np.maximum(results.array("trend_events"), 1)[:, None]).T[order]
         relative = bool(self._relative.value)
         if relative:
             mean = rate.sum(axis=1, keepdims=True) / max(rate.shape[1], 1)
@@ -173,7 +173,7 @@ class Spills(Panel):
         for number, column in enumerate(columns):
             ends.setdefault(column.group, []).append(number)
         headings = tuple((sum(rows) / len(rows), columns[rows[0]].label) for rows in ends.values())
-        names = tuple(str(label) for label in data["slice"].values)
+        names = tuple(str(label) for label in results.array("slice"))
         self.heat.show(
             rate, Scale(names=names), Scale(names=tuple(column.name for column in columns), headings=headings),
             label="Relative to mean" if relative else "Hits per event", about_one=relative,
@@ -202,17 +202,17 @@ class Triggers(Panel):
     def fill(self, results: Results, look: Look, detector_id: int, words: str) -> None:
         data = results.data
         if "trigger_bits" in data:
-            self.bars.show([str(bit) for bit in data["bit"].values], data["trigger_bits"].values)
+            self.bars.show([str(bit) for bit in results.array("bit")], results.array("trigger_bits"))
             self.bars.figure.title.text = f"Trigger bits{words}"
         else:
             self.bars.show([], [])
             self.bars.figure.title.text = "The files have no trigger bits"
-        names = [str(name) for name in data["pair"].values]
+        names = [str(name) for name in results.array("pair")]
         if len(self.pairs) != len(names):
             ends = [name.partition("-")[::2] for name in names]
             self.pairs = [Heat(f"{b} element", f"{a} element", "Events") for a, b in ends]
             self._row[:] = [pane(heat.figure) for heat in self.pairs]
-        for heat, name, values in zip(self.pairs, names, data["h4_pairs"].values, strict=True):
-            start = Scale(0.5, 1.0)
-            heat.show(values.astype(float), start, start)
+        pictures = results.once("h4", lambda: [Picture.of(values) for values in results.array("h4_pairs")])
+        for heat, name, picture in zip(self.pairs, names, pictures, strict=True):
+            heat.show(picture, Scale(0.5, 1.0), Scale(0.5, 1.0))
             heat.figure.title.text = f"{name}: both fired"

@@ -6,25 +6,29 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from dashboard.tabs.background import Shared
-from dashboard.views.grid import Column
+from dashboard.views.grid import ChannelGrid, Column
 from detcore import occupancy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 ROBUST = (1.0, 99.5)  # percentiles of the colour limits
 
 
-JUDGE_S = 2.0  # while counts grow, planes are judged at most this often; the last snapshot is always judged
+# While counts grow, planes are judged at most this often, and for at most a fiftieth of the time; the last snapshot is
+# always judged.
+JUDGE_S, JUDGE_SHARE = 4.0, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,12 @@ class Judgement:
     planes: pd.DataFrame
     findings: pd.DataFrame
     expected: NDArray[np.float64]
+
+    @cached_property
+    def by_detector(self) -> Mapping[int, pd.DataFrame]:
+        """The findings of single elements of each detector that has some."""
+        single = self.findings[self.findings["element_id"] > 0]
+        return {int(number): rows for number, rows in single.groupby("detector_id")}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +57,18 @@ class Results:
     rate: NDArray[np.float64]
     ratio: NDArray[np.float64] | None
     aligned: NDArray[np.int64] | None
-    _values: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return `make()`, made once for all viewers; the same key must always mean the same thing."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Return the values of a variable or coordinate; xarray takes longer to hand them out than we to draw them."""
+        return self.once(("array", name), lambda: self.data[name].values)
 
     @property
     def planes(self) -> pd.DataFrame:
@@ -61,30 +82,35 @@ class Results:
 
     def states(self) -> tuple[list[str], list[str]]:
         """Return state and reason of each column; those that the checks say nothing about have an empty state."""
-        rows = self.planes.reindex([column.detector_id for column in self.columns])
-        return rows["state"].fillna("").tolist(), rows["reason"].fillna("not judged: outside the cut").tolist()
+
+        def found() -> tuple[list[str], list[str]]:
+            rows = self.planes.reindex([column.detector_id for column in self.columns])
+            return rows["state"].fillna("").tolist(), rows["reason"].fillna("not judged: outside the cut").tolist()
+
+        return self.once("states", found)
 
     def value(self, view: str) -> NDArray[np.float64]:
         """Return the map in one of the analysis' views; computed once."""
-        if view not in self._values:
-            self._values[view] = occupancy.rates(self.data, view, self.reference).values
-        return self._values[view]
+        return self.once(("value", view), lambda: occupancy.rates(self.data, view, self.reference).values)
+
+    def grid(self, separators: bool, equal: bool) -> ChannelGrid:
+        """Return where channels stand."""
+        return self.once(("grid", separators, equal), lambda: _grid(self.columns, separators, equal))
 
     def of_plane(self, name: str, detector_id: int) -> NDArray[Any]:
         """Return a variable's values for one detector, cut to its elements if it has them."""
-        variable = self.data[name]
-        values: NDArray[Any] = variable.values[
-            (slice(None),) * variable.dims.index("detector_id") + (self.row(detector_id),)
-        ]
-        return values[: self.n_elements(detector_id)] if "element_id" in variable.dims else values
+        dims = self.once(("dims", name), lambda: self.data[name].dims)
+        place = (slice(None),) * dims.index("detector_id") + (self.row(detector_id),)
+        values: NDArray[Any] = self.array(name)[place]
+        return values[: self.n_elements(detector_id)] if "element_id" in dims else values
 
     def n_elements(self, detector_id: int) -> int:
         """Return how many elements a detector has."""
-        return int(self.data["n_elements"].values[self.row(detector_id)])
+        return int(self.array("n_elements")[self.row(detector_id)])
 
     def row(self, detector_id: int) -> int:
         """Return where a detector stands on the first axis."""
-        return int(np.searchsorted(self.data["detector_id"].values, detector_id))
+        return int(np.searchsorted(self.array("detector_id"), detector_id))
 
     def name(self, detector_id: int) -> str:
         """Return a detector's name."""
@@ -145,9 +171,10 @@ def _compute(feed: str, data: xr.Dataset, reference: xr.Dataset | None, *, final
 def _judge(feed: str, data: xr.Dataset, reference: xr.Dataset | None, *, final: bool) -> Judgement:
     key = (feed, id(reference))
     with _LOCK:
-        made, judgement = _JUDGED.get(key, (-JUDGE_S, None))
+        due, judgement = _JUDGED.get(key, (0.0, None))
+    began = time.monotonic()
     same = judgement is not None and judgement.expected.shape == data["hits"].shape
-    if judgement is not None and same and not final and time.monotonic() - made < JUDGE_S:
+    if judgement is not None and same and not final and began < due:
         return judgement
     judgement = Judgement(
         planes=occupancy.planes(data, reference).set_index("detector_id"),
@@ -155,7 +182,7 @@ def _judge(feed: str, data: xr.Dataset, reference: xr.Dataset | None, *, final: 
         expected=occupancy.expected(data["hits"].values, data["n_elements"].values),
     )
     with _LOCK:
-        _JUDGED[key] = (time.monotonic(), judgement)
+        _JUDGED[key] = (began + max(JUDGE_S, (time.monotonic() - began) / JUDGE_SHARE), judgement)
         while len(_JUDGED) > 16:
             _JUDGED.popitem(last=False)
     return judgement
@@ -179,6 +206,12 @@ def columns_of(data: xr.Dataset) -> tuple[Column, ...]:
         )
         for number in [*known, *others]
     )
+
+
+@lru_cache(maxsize=16)
+def _grid(columns: tuple[Column, ...], separators: bool, equal: bool) -> ChannelGrid:
+    """Return the same grid for equal columns: snapshots and sessions share it with its arrays."""
+    return ChannelGrid(columns, separators, equal)
 
 
 def colour_limits(values: NDArray[np.float64], *, log: bool, robust: bool, two_sided: bool) -> tuple[float, float]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
-from dashboard.views.style import ACCENT, blank, digits
+from dashboard.views.push import name_ticks, push
+from dashboard.views.style import ACCENT, above, blank, digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,11 +41,12 @@ class Bars:
     def show(self, names: Sequence[str], counts: ArrayLike) -> None:
         """Draw counts, in the order given."""
         heights = np.asarray(counts, dtype=float)
-        self.source.data = {"x": np.arange(len(names)), "top": heights, "name": list(names)}
+        push(self.source, {"x": np.arange(len(names)), "top": heights, "name": list(names)})
         plot = self.figure
         end = max(len(names), 1) - 0.4
-        plot.x_range.update(start=-0.6, end=end, reset_start=-0.6, reset_end=end)
-        top = 1.06 * max(float(heights.max(initial=0)), 1.0)
-        plot.y_range.update(end=top, reset_end=top)
-        plot.xaxis[0].ticker = FixedTicker(ticks=list(range(len(names))))
-        plot.xaxis[0].major_label_overrides = {float(x): name for x, name in enumerate(names)}
+        if plot.x_range.reset_end != end:
+            plot.x_range.update(start=-0.6, end=end, reset_start=-0.6, reset_end=end)
+        top = above(max(float(heights.max(initial=0)), 1.0))
+        if plot.y_range.reset_end != top:
+            plot.y_range.update(end=top, reset_end=top)
+        name_ticks(plot.xaxis[0], {float(x): name for x, name in enumerate(names)})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
+from dashboard.views.push import name_ticks, push
 from dashboard.views.style import ACCENT, MARKS, STATES, blank, grow
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Board:
     def __init__(self, *, wall: bool = False) -> None:
         self.figure = plot = blank("", "", wall=wall, tools="save", x_above=True)
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
-        plot.grid.grid_line_color = None
+        plot.grid.grid_line_color = plot.outline_line_color = None
         self.source = ColumnDataSource(
             {key: [] for key in ("x", "y", "text", "colour", "detector", "state", "reason", "detector_id", "line")}
         )
@@ -85,12 +86,13 @@ class Board:
             across.append(group + 0.5)
             place += 1
         x, y = (along, across) if upright else (across, along)
-        self.source.data = {
+        tiles = {
             "x": x, "y": y, "text": [f"{column.name}{MARKS[state]}" for column, state in zip(columns, states, strict=True)],
             "colour": [STATES[state] for state in states], "detector": [column.name for column in columns],
             "state": list(states), "reason": list(reasons), "detector_id": [column.detector_id for column in columns],
             "line": [4 if column.detector_id == selected else 0 for column in columns],
         }  # fmt: skip
+        push(self.source, tiles)
         self._places = {
             (int(a), int(b)): column.detector_id for a, b, column in zip(np.floor(x), np.floor(y), columns, strict=True)
         }
@@ -98,9 +100,7 @@ class Board:
         plot.x_range.update(start=0, end=max(x, default=0.5) + 0.5)
         plot.y_range.update(start=max(y, default=0.5) + 0.5, end=0)
         plot.xaxis.visible, plot.yaxis.visible = not upright, upright
-        axis = plot.yaxis[0] if upright else plot.xaxis[0]
-        axis.ticker = FixedTicker(ticks=list(headings))
-        axis.major_label_overrides = headings
+        name_ticks(plot.yaxis[0] if upright else plot.xaxis[0], headings)
 
     def plane_at(self, x: float, y: float) -> int | None:
         """Return the detector id of the tile under a point."""

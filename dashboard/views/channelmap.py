@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,12 @@ from bokeh.models import (
     LinearAxis,
     LinearColorMapper,
     LogColorMapper,
-    LogTicker,
     NoOverlap,
     Range1d,
 )
 from bokeh.palettes import interp_palette
 
+from dashboard.views.push import name_ticks, push
 from dashboard.views.style import ACCENT, MUTED, STATES, ZERO, blank, digits, grow
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class ChannelMap:
             True: LogColorMapper(palette=SEQUENTIAL, nan_color=ZERO, low=1, high=10),
         }
         self._mapper = self._mappers[True]
+        self._colouring: Colouring | None = None
         self._draw(wall)
         self.arrange(grid)
 
@@ -114,20 +116,16 @@ class ChannelMap:
         plot.scatter(
             "x", "y", source=self._point, marker="circle_dot", size=15, fill_color=None, line_color=ACCENT, line_width=3
         )
-        self._bar = ColorBar(
-            color_mapper=self._mapper,
-            ticker=LogTicker(mantissas=[1, 2, 5]),
-            formatter=digits(),
-            width=12,
-            padding=4,
-            label_standoff=6,
-        )
-        plot.add_layout(self._bar, "right")
+        # One for each kind of scale: a bar keeps the axis, and follows the limits, of the colours that it began with.
+        self._bars = {log: _colour_bar(mapper, log=log) for log, mapper in self._mappers.items()}
+        for bar in self._bars.values():
+            plot.add_layout(bar, "right")
+        self._bar = self._bars[True]
         plot.xaxis.major_label_orientation = np.pi / 2
         self._heading = LinearAxis(ticker=FixedTicker(ticks=[]), major_tick_line_color=None, axis_line_color=None)
         self._heading.major_label_policy = NoOverlap(min_distance=2)
         plot.add_layout(self._heading, "above")
-        grow(self._heading, self._bar, wall=wall)
+        grow(self._heading, *self._bars.values(), wall=wall)
         if not wall:
             plot.add_tools(_cell_hover(cells), _plane_hover(band))
 
@@ -142,12 +140,13 @@ class ChannelMap:
         last = np.append(grid.element_id[1:] == 1, True)
         high = grid.heights(grid.detector_id, grid.element_id + np.where(last, 0.5, 0.8))
         empty = np.full(len(x), np.nan, dtype=np.float32)
+        # What changes stands first: Bokeh compares column by column until it finds a difference.
         self.cells.data = {
+            **dict.fromkeys(("value", "shown", "hits", "events_hit", "rate", "expected", "ratio"), empty),
             "left": x - 0.46, "right": x + 0.46, "bottom": low, "top": high,
             "detector": grid.spread([column.name for column in grid.columns]),
             "group": grid.spread([column.group for column in grid.columns]),
             "detector_id": grid.detector_id, "element": grid.element_id,
-            **dict.fromkeys(("value", "shown", "hits", "events_hit", "rate", "expected", "ratio"), empty),
         }  # fmt: skip
         count = len(centres)
         self._planes.data = {
@@ -160,28 +159,21 @@ class ChannelMap:
         plot.x_range.update(start=-0.3, end=float(centres[-1]) + 0.8 if count else 1.0, reset_start=-0.3)
         plot.x_range.reset_end = plot.x_range.end
         plot.y_range.update(start=2 * base, end=grid.top * 1.01, reset_start=2 * base, reset_end=grid.top * 1.01)
-        axis = plot.xaxis[-1]
-        axis.ticker = FixedTicker(ticks=list(centres))
-        axis.major_label_overrides = {float(x): column.name for x, column in zip(centres, grid.columns, strict=True)}
-        headings = grid.headings()
-        self._heading.ticker = FixedTicker(ticks=[x for x, _ in headings])
-        self._heading.major_label_overrides = dict(headings)
+        name_ticks(plot.xaxis[-1], {float(x): column.name for x, column in zip(centres, grid.columns, strict=True)})
+        name_ticks(self._heading, dict(grid.headings()))
         plot.yaxis.axis_label = "Element / number of elements" if grid.equal else "Element"
         self.mark(None)
         self.choose(0, 0)
 
     def fill(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
         """Push new channel columns (value, shown, hits, events_hit, rate, expected, ratio); unchanged ones are not sent."""
-        changed = {
-            name: values
-            for name, values in columns.items()
-            if not np.array_equal(values, np.asarray(self.cells.data[name]), equal_nan=values.dtype.kind == "f")
-        }
-        if changed:
-            self.cells.data.update(changed)
+        push(self.cells, columns)
 
     def colour(self, colouring: Colouring) -> None:
         """Switch the colour scale."""
+        if colouring == self._colouring:
+            return
+        self._colouring = colouring
         mapper = self._mappers[colouring.log]
         mapper.update(low=colouring.low, high=colouring.high)
         palette = DIVERGING if colouring.diverging else SEQUENTIAL
@@ -190,51 +182,65 @@ class ChannelMap:
         if mapper is not self._mapper:
             self._mapper = mapper
             self._cells.glyph.fill_color = {"field": "value", "transform": mapper}
-            self._bar.color_mapper = mapper
-            self._bar.ticker = LogTicker(mantissas=[1, 2, 5]) if colouring.log else BasicTicker()
+            self._bar.visible = False
+            self._bar = self._bars[colouring.log]
+            self._bar.visible = True
+        if colouring.log:
+            self._bar.ticker.ticks = log_ticks(colouring.low, colouring.high)
         self._bar.title = colouring.label
 
     def judge(self, states: Sequence[str], reasons: Sequence[str], dropped: Sequence[int]) -> None:
         """Colour the band of plane states; one entry per column of the grid."""
-        self._planes.data.update(
-            {
-                "state": list(states),
-                "reason": list(reasons),
-                "dropped": list(dropped),
-                "colour": [STATES[state] for state in states],
-            }
-        )
+        told = {"state": list(states), "reason": list(reasons), "dropped": list(dropped)}
+        push(self._planes, told | {"colour": [STATES[state] for state in states]})
 
     def mark(self, findings: pd.DataFrame | None) -> None:
         """Mark single channels: a table with detector_id, element_id and finding; whole planes (element 0) are left out."""
         if findings is None or findings.empty:
-            self._findings.data = {"x": [], "y": [], "marker": [], "colour": []}
+            push(self._findings, {"x": [], "y": [], "marker": [], "colour": []})
             return
         drawn = {column.detector_id for column in self.grid.columns}
         rows = findings[(findings["element_id"] > 0) & findings["detector_id"].isin(drawn)]
         detectors, elements = rows["detector_id"].to_numpy(), rows["element_id"].to_numpy(dtype=float)
         styles = [FINDINGS.get(name, FINDINGS["changed"]) for name in rows["finding"]]
-        self._findings.data = {
-            "x": [self.grid.x_of(int(each)) for each in detectors], "y": self.grid.heights(detectors, elements),
+        marks = {
+            "x": [self.grid.x_of(int(each)) for each in detectors], "y": self.grid.heights(detectors, elements).tolist(),
             "marker": [marker for marker, _ in styles], "colour": [colour for _, colour in styles],
         }  # fmt: skip
+        push(self._findings, marks)
 
     def choose(self, detector_id: int, element_id: int) -> None:
         """Show which detector and, if not 0, which element is selected."""
         x = self.grid.x_of(detector_id)
-        if x is None:
-            self._chosen.data = {"left": [], "right": [], "bottom": [], "top": []}
-            self._point.data = {"x": [], "y": []}
-            return
-        base = -STATE_BAND * self.grid.top
-        self._chosen.data = {
-            "left": [x - 0.5],
-            "right": [x + 0.5],
-            "bottom": [2 * base],
-            "top": [self.grid.top * 1.005],
-        }
-        height = self.grid.heights(np.array([detector_id]), np.array([float(element_id)]))
-        self._point.data = {"x": [x], "y": height} if element_id else {"x": [], "y": []}
+        frame: dict[str, list[float]] = {"left": [], "right": [], "bottom": [], "top": []}
+        point: dict[str, list[float]] = {"x": [], "y": []}
+        if x is not None:
+            low, high = -2 * STATE_BAND * self.grid.top, self.grid.top * 1.005
+            frame = {"left": [x - 0.5], "right": [x + 0.5], "bottom": [low], "top": [high]}
+            if element_id:
+                heights = self.grid.heights(np.array([detector_id]), np.array([float(element_id)]))
+                point = {"x": [x], "y": heights.tolist()}
+        push(self._chosen, frame)
+        push(self._point, point)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round numbers for the labels of a logarithmic scale: powers of ten, with 2 and 5, or with all between."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for wanted in ((1,), (1, 2, 5), range(1, 10)):
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in wanted]
+        found = [tick for tick in ticks if low <= tick <= high]
+        if len(found) > 2:
+            return found
+    step = 10.0 ** math.floor(math.log10((high - low) / 2))
+    return [round(step * number, 12) for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _colour_bar(mapper: ColorMapper, *, log: bool) -> ColorBar:
+    ticker = FixedTicker(ticks=[]) if log else BasicTicker()
+    return ColorBar(
+        color_mapper=mapper, ticker=ticker, formatter=digits(), width=12, padding=4, label_standoff=6, title_standoff=7, visible=log
+    )  # fmt: skip
 
 
 def _cell_hover(renderer: object) -> HoverTool:

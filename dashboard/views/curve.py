@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import (
     BoxAnnotation,
     ColumnDataSource,
-    FixedTicker,
     HoverTool,
     Legend,
     LegendItem,
@@ -18,12 +17,13 @@ from bokeh.models import (
     Span,
 )
 
-from dashboard.views.style import ACCENT, MUTED, blank, digits, grow, set_scale, short
+from dashboard.views.push import name_ticks, push
+from dashboard.views.style import ACCENT, MUTED, above, blank, digits, grow, set_scale, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 FLOOR = 0.5  # where a count of zero is drawn on a logarithmic axis
 
@@ -74,9 +74,9 @@ class Curve:
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
         self.log = False
         self._names: list[str] = []
-        self._shown: dict[str, tuple[ArrayLike, ArrayLike, Sequence[str] | None]] = {}
+        self._shown: dict[str, tuple[NDArray[Any], NDArray[np.float64], Sequence[str] | None]] = {}
         self.sources = {
-            each.name: ColumnDataSource({key: [] for key in ("x", "y", "base", "width", "value", "name")})
+            each.name: ColumnDataSource({key: [] for key in ("y", "value", "x", "base", "width", "name")})
             for each in series
         }
         items, renderers = [], []
@@ -136,16 +136,18 @@ class Curve:
 
     def show(self, name: str, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None) -> None:
         """Push one series; `names` label its points in the hover."""
-        self._shown[name] = (x, y, names)
         values, places = np.asarray(y, dtype=float), np.asarray(x)
+        self._shown[name] = (places, values, names)
         width = float(places[1] - places[0]) if len(places) > 1 else 1.0
         drawn = np.where(values > 0, values, FLOOR) if self.log else values
         drawn = np.where(np.isnan(values), np.nan, drawn)
-        self.sources[name].data = {
+        was = len(self.sources[name].data["x"])
+        columns = {
             "x": places, "y": drawn, "width": np.full(len(drawn), width), "value": values, "base": np.full(len(drawn), FLOOR if self.log else 0.0),
             "name": list(names) if names is not None else [""] * len(drawn),
         }  # fmt: skip
-        if len(self._items) > 1:
+        push(self.sources[name], columns)
+        if len(self._items) > 1 and bool(was) != bool(len(places)):
             self._legend.items = [item for key, item in self._items.items() if len(self.sources[key].data["x"])]
 
     def hide(self, *names: str) -> None:
@@ -166,8 +168,8 @@ class Curve:
 
     def fit(self) -> None:
         """Make both axes hold all that is drawn; y from zero, or on a logarithmic axis from below the lowest count."""
-        xs = np.concatenate([np.asarray(source.data["x"], dtype=float) for source in self.sources.values()])
-        ys = np.concatenate([np.asarray(source.data["value"], dtype=float) for source in self.sources.values()])
+        xs = np.concatenate([np.zeros(0), *(x for x, _, _ in self._shown.values())])
+        ys = np.concatenate([np.zeros(0), *(y for _, y, _ in self._shown.values())])
         ys = ys[np.isfinite(ys)]
         if not xs.size or not ys.size:
             return
@@ -178,15 +180,17 @@ class Curve:
             low = max(float(counted.min()) / 2, FLOOR) if counted.size and ys.min() > 0 else FLOOR
             top = max(top, 10 * low) ** 1.04
         _hold(self.figure.x_range, float(xs.min() - half), float(xs.max() + half))
-        _hold(self.figure.y_range, low, top * 1.06 if top > 0 else 1.0)
+        _hold(self.figure.y_range, low, above(top) if top > 0 else 1.0)
 
     def cursor(self, x: float | None) -> None:
         """Draw a vertical line at x, or none."""
-        self._cursor.update(location=x, visible=x is not None)
+        if self._cursor.location != x:
+            self._cursor.update(location=x, visible=x is not None)
 
     def window(self, low: float | None, high: float | None) -> None:
         """Shade low..high, or nothing."""
-        self._window.update(left=low, right=high, visible=low is not None)
+        if (self._window.left, self._window.right) != (low, high):
+            self._window.update(left=low, right=high, visible=low is not None)
 
     def name_ticks(self, names: Sequence[str]) -> None:
         """Write names under x = 0, 1, 2 …, as many as fit."""
@@ -194,11 +198,12 @@ class Curve:
             return
         self._names = list(names)
         step = max(1, len(names) // 12)
-        axis = self.figure.xaxis[0]
-        axis.ticker = FixedTicker(ticks=list(range(0, len(names), step)))
-        axis.major_label_overrides = {float(x): name for x, name in enumerate(short(names))}
+        marks = short(names)
+        name_ticks(self.figure.xaxis[0], {float(x): marks[x] for x in range(0, len(names), step)})
 
 
 def _hold(span: Range1d, start: float, end: float) -> None:
-    if (span.reset_start, span.reset_end) != (start, end):  # else leave the zoom of the viewer alone
-        span.update(start=start, end=end, reset_start=start, reset_end=end)
+    if span.reset_start != start:  # else leave the zoom of the viewer alone
+        span.update(start=start, reset_start=start)
+    if span.reset_end != end:
+        span.update(end=end, reset_end=end)

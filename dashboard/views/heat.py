@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import (
@@ -15,12 +15,12 @@ from bokeh.models import (
     HoverTool,
     LinearColorMapper,
     LogColorMapper,
-    LogTicker,
     NoOverlap,
     Range1d,
 )
 
-from dashboard.views.channelmap import DIVERGING, SEQUENTIAL
+from dashboard.views.channelmap import DIVERGING, SEQUENTIAL, log_ticks
+from dashboard.views.push import name_ticks, push
 from dashboard.views.style import ACCENT, ZERO, blank, digits, grow, short
 
 if TYPE_CHECKING:
@@ -50,6 +50,27 @@ class Scale:
     headings: tuple[tuple[float, str], ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What an image shows: values without zeros (row 0 at the bottom), and those of the first and last colour."""
+
+    values: NDArray[np.float32]
+    limits: tuple[float, float]
+
+    @classmethod
+    def of(cls, values: NDArray[Any], *, about_one: bool = False) -> Picture:
+        """Return the picture of values; about one, its colours are as far below 1 as above."""
+        counted = np.where(values > 0, values, np.nan).astype(np.float32)
+        used = counted[np.isfinite(counted)]
+        if not used.size:
+            return cls(counted, (1.0, 10.0))
+        low, high = (float(limit) for limit in np.percentile(used, [1, 99.5]))
+        if about_one:
+            high = max(high, 1 / low, 1.1)
+            low = 1 / high
+        return cls(counted, (low, max(high, low * 1.01)))
+
+
 class Heat:
     """An image whose zeros are grey.
 
@@ -77,8 +98,8 @@ class Heat:
         edges = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
         plot.quad(**edges, source=self._frame, fill_color=None, line_color=ACCENT, line_width=1.5)
         self._bar = ColorBar(
-            color_mapper=self._mapper, ticker=LogTicker(mantissas=[1, 2, 5]) if log else BasicTicker(), formatter=digits(),
-            width=10, padding=4, label_standoff=6, title=value_label,
+            color_mapper=self._mapper, ticker=FixedTicker(ticks=[]) if log else BasicTicker(), formatter=digits(),
+            width=10, padding=4, label_standoff=6, title=value_label, title_standoff=7,
         )  # fmt: skip
         plot.add_layout(self._bar, "right")
         grow(self._bar, wall=wall)
@@ -88,14 +109,14 @@ class Heat:
             plot.add_tools(HoverTool(renderers=[image], tooltips=tips, formatters=dict(self._look_up)))
 
     def show(
-        self, values: NDArray[np.float64], x: Scale, y: Scale, *, label: str = "", about_one: bool = False
+        self, values: NDArray[np.float64] | Picture, x: Scale, y: Scale, *, label: str = "", about_one: bool = False
     ) -> None:
         """Draw values (row, column), row 0 at the bottom.
 
         Parameters
         ----------
         values
-            The image; zeros and NaN are grey.
+            The image, ready or not; zeros and NaN are grey.
         x, y
             What its columns and rows are.
         label
@@ -103,33 +124,26 @@ class Heat:
         about_one
             The values are ratios: two-sided colours, 1 in the middle.
         """
-        rows, columns = values.shape
-        counted = np.where(values > 0, values, np.nan).astype(np.float32)
-        if np.isfinite(counted).any():
-            low, high = np.nanpercentile(counted, [1, 99.5])
-            if about_one:
-                high = max(high, 1 / low, 1.1)
-                low = 1 / high
-            palette = DIVERGING if about_one else SEQUENTIAL
-            self._mapper.update(low=float(low), high=float(max(high, low * 1.01)))
-            if self._mapper.palette != palette:
-                self._mapper.palette = palette
-        if label:
+        picture = values if isinstance(values, Picture) else Picture.of(values, about_one=about_one)
+        rows, columns = picture.values.shape
+        if picture.limits != (self._mapper.low, self._mapper.high):
+            self._mapper.update(low=picture.limits[0], high=picture.limits[1])
+            if isinstance(self._bar.ticker, FixedTicker):
+                self._bar.ticker.ticks = log_ticks(*picture.limits)
+        palette = DIVERGING if about_one else SEQUENTIAL
+        if self._mapper.palette != palette:
+            self._mapper.palette = palette
+        if label and self._bar.title != label:
             self._bar.title = label
-        self.source.data = {
-            "image": [counted],
-            "x": [x.start],
-            "y": [y.start],
-            "dw": [x.step * columns],
-            "dh": [y.step * rows],
-        }
+        sides = {"x": [x.start], "y": [y.start], "dw": [x.step * columns], "dh": [y.step * rows]}
+        push(self.source, {"image": [picture.values]} | sides)
         plot = self.figure
         for scale, count, span, axis, key in (
             (x, columns, plot.x_range, plot.xaxis[0], "$x"),
             (y, rows, plot.y_range, plot.yaxis[0], "$y"),
         ):
             end = scale.start + scale.step * count
-            if (span.start, span.end) != (scale.start, end):
+            if (span.reset_start, span.reset_end) != (scale.start, end):  # else leave the zoom of the viewer alone
                 span.update(start=scale.start, end=end, reset_start=scale.start, reset_end=end)
             names = list(scale.names)
             if self._look_up[key].args["names"] != names:
@@ -138,7 +152,7 @@ class Heat:
 
     def frame(self, left: float, right: float, bottom: float, top: float) -> None:
         """Draw a frame around a part of the image."""
-        self._frame.data = {"left": [left], "right": [right], "bottom": [bottom], "top": [top]}
+        push(self._frame, {"left": [left], "right": [right], "bottom": [bottom], "top": [top]})
 
 
 def _name(axis: Axis, scale: Scale) -> None:
@@ -146,5 +160,7 @@ def _name(axis: Axis, scale: Scale) -> None:
     names = short(scale.names)
     step = max(1, -(-len(names) // 24))
     kept = dict(scale.headings or [(float(number), names[number]) for number in range(0, len(names), step)])
-    axis.ticker = FixedTicker(ticks=list(kept)) if kept else BasicTicker()
-    axis.major_label_overrides = kept
+    if kept:
+        name_ticks(axis, kept)
+    else:
+        axis.update(ticker=BasicTicker(), major_label_overrides={})

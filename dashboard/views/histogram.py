@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Span
+from bokeh.models import ColumnDataSource, HoverTool, Range1d, Span
 
+from dashboard.views.push import name_ticks, push
 from dashboard.views.style import ACCENT, EXPECTED, MUTED, blank, digits, set_scale
 
 if TYPE_CHECKING:
@@ -67,11 +68,12 @@ class Histogram:
             "0 (empty events)",
             *(f"{low:,.0f} to {high - 1:,.0f}" for low, high in pairwise(edges)),
         ]
-        self.source.data = {
+        bars = {
             "left": left, "right": right, "top": np.where(every > 0, every, FLOOR if log_y else 0.0).astype(float),
             "bottom": np.full(len(every), FLOOR if log_y else 0.0), "count": every, "range": ranges,
             "colour": [MUTED] + [ACCENT] * len(counts),
         }  # fmt: skip
+        push(self.source, bars)
         most = max(float(every.max(initial=0)), 1.0)
         pad = 1.0 if log_x else width
         sides = (
@@ -88,7 +90,6 @@ class Histogram:
         if log_x and len(edges):
             marks = [value for value in 10.0 ** np.arange(0, 7) if value <= edges[-1]]
             zero = float(np.sqrt(zero_edges[0] * zero_edges[1]))
-            plot.xaxis[0].ticker = FixedTicker(ticks=[zero, *marks])
-            plot.xaxis[0].major_label_overrides = {zero: "0", **{value: f"{value:,.0f}" for value in marks}}
-        else:
+            name_ticks(plot.xaxis[0], {zero: "0"} | {float(value): f"{value:,.0f}" for value in marks})
+        elif plot.xaxis[0].major_label_overrides:
             plot.xaxis[0].major_label_overrides = {}

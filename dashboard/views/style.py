@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from bokeh.models import BasicTicker, BasicTickFormatter, CustomJS, LinearScale, LogScale, LogTicker
@@ -96,6 +97,11 @@ def grow(*models: Model, wall: bool, glyph: Model | None = None) -> None:
         for name in ("text", "major_label_text", "axis_label_text", "label_text", "title_text"):
             if f"{name}_font_size" in model.properties():
                 model.js_on_change(f"{name}_font_size", script)
+
+
+def above(value: float) -> float:
+    """Return the end of an axis above a positive value: in steps, so that it stands still while counts grow."""
+    return float(1.04 ** (math.floor(math.log(value, 1.04)) + 2))
 
 
 def short(names: Sequence[str]) -> list[str]:

@@ -170,7 +170,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-instrument\nVersion: 0.1\n")
     (facts / "entry_points.txt").write_text(
         "[detcore.instruments]\n"
-        + "".join(f"{name.lower()} = fake_instrument:{name}\n" for name in ("FAKE", "OTHER", "WRONG"))
+        + "".join(f"{name.lower()} = fake_instrument:{name}\n" for name in ("FAKE", "OTHER", "GROWING", "WRONG"))
     )
     return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parent)])}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 
 from dashboard import urlstate
-from dashboard.feeds import FeedRequest
+from dashboard.feeds import FeedRequest, snapshots_of
 from dashboard.files import FileBrowser
+from dashboard.tabs import occupancy
 from detcore.core.parameters import Parameters
 from detcore.core.run import Snapshot
 from detcore.core.source import Instrument, Match, Problem
@@ -155,8 +157,35 @@ def _instrument(name: str) -> Instrument:
     )
 
 
-FAKE, OTHER = map(_instrument, NAMES)
-for _name, _tab in zip(NAMES, (Tab, OtherTab), strict=True):
+def growing(request: FeedRequest, cancel: threading.Event, waiting: Callable[[str], None]) -> Iterator[Snapshot]:
+    """The counts of the files, growing twice a second for ever, as those of a live folder do."""
+    *_, whole = snapshots_of(replace(request, live=False), cancel, waiting)
+    counts = ("hits", "events_hit", "in_time_hits", "trend", "drift_time", "trigger_bits", "h4_pairs", "n_events")
+    parts = {name: whole.data[name] for name in counts if name in whole.data}
+    number = 0
+    while not cancel.wait(0.5):
+        number += 1
+        yield replace(
+            whole,
+            data=whole.data.assign({name: values * number // 40 for name, values in parts.items()}),
+            version=number,
+            data_time=time.time(),
+            wall_time=time.time(),
+            fraction=None,
+            status="running",
+        )
+
+
+class GrowingTab(occupancy.Tab):
+    """The real tab of the occupancy, on a feed that grows."""
+
+    def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
+        runtime.feeds._snapshots = growing
+        super().__init__(session, runtime, {**query, "live": "1"}, wall)
+
+
+FAKE, OTHER, GROWING = map(_instrument, (*NAMES, "growing"))
+for _name, _tab in zip((*NAMES, "growing"), (Tab, OtherTab, GrowingTab), strict=True):
     _module = ModuleType(f"dashboard.tabs.{_name}")
     _module.Tab = _tab  # type: ignore[attr-defined]
     _module.__spec__ = ModuleSpec(_module.__name__, None)

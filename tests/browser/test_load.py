@@ -65,8 +65,8 @@ class Light:
     async def _listen(self) -> None:
         assert self.socket is not None
         while (frame := await self.socket.read_message()) is not None:
-            # Each picture of the fake tab comes with its number.
-            if isinstance(frame, str) and '"ModelChanged"' in frame and '"number"' in frame:
+            # Each picture of the fake tab comes with its number, each update of the real one as a parcel in some tags.
+            if isinstance(frame, str) and ('"number"' in frame or '"tags"' in frame) and '"events"' in frame:
                 self.pictures += 1
 
     async def close(self) -> None:
@@ -76,31 +76,61 @@ class Light:
         await self.listening
 
 
+# What 20 viewers at 2 Hz may cost: 15 % of a core where a bare picture for each of them costs 6 %, as it did on the
+# machine that the bar was set for. Machines differ and are shared, so that only the ratio can be tested.
+BARE, BAR = 0.06, 0.15
+
+
+@dataclass
+class Cost:
+    """What watching cost: share of a core, pictures of each viewer, snapshots, and how often the loop was late."""
+
+    busy: float
+    served: list[int]
+    published: float
+    late: float
+
+    def __str__(self) -> str:
+        served = f"{min(self.served)} to {max(self.served)} of {self.published:.0f} pictures"
+        return f"{VIEWERS} viewers at {HZ} Hz for {SECONDS} s: {served}, {100 * self.busy:.1f} % of a core"
+
+
+async def watch(server: Server, query: dict[str, object]) -> Cost:
+    """Let all viewers settle, and then count for some time."""
+    viewers = [await Light(server, query).open() for _ in range(VIEWERS)]
+    until = time.monotonic() + 60
+    while min(viewer.pictures for viewer in viewers) < 6 and time.monotonic() < until:
+        await asyncio.sleep(0.2)
+    names = ("process_cpu_seconds_total", "detcore_snapshots_total")
+    before, late = [server.metric(name) for name in names], late_share(server)
+    counts, began = [viewer.pictures for viewer in viewers], time.monotonic()
+    await asyncio.sleep(SECONDS)
+    took = time.monotonic() - began
+    served = [viewer.pictures - count for viewer, count in zip(viewers, counts, strict=True)]
+    busy, published = (server.metric(name) - then for name, then in zip(names, before, strict=True))
+    cost = Cost(busy / took, served, published, late_share(server) - late)
+    for viewer in viewers:
+        await viewer.close()
+    return cost
+
+
 def test_twenty_viewers_at_two_hertz(serve: Callable[..., Server], plugin: dict[str, str]) -> None:
-    """All are served, the slowest too, for at most 15 % of a core; the loop stays responsive."""
-    server = serve(env=plugin)
-
-    async def watch() -> tuple[list[int], float, float]:
-        viewers = [await Light(server, {"tab": "fake", "live": 1, "hz": HZ}).open() for _ in range(VIEWERS)]
-        await asyncio.sleep(3)
-        busy, late = server.metric("process_cpu_seconds_total"), late_share(server)
-        before = [viewer.pictures for viewer in viewers]
-        began = time.monotonic()
-        await asyncio.sleep(SECONDS)
-        took = time.monotonic() - began
-        busy = (server.metric("process_cpu_seconds_total") - busy) / took
-        served = [viewer.pictures - count for viewer, count in zip(viewers, before, strict=True)]
-        for viewer in viewers:
-            await viewer.close()
-        return served, busy, late_share(server) - late
-
-    served, busy, late = asyncio.run(watch())
-    print(  # noqa: T201 - the number is the point of a load test
-        f"\n{VIEWERS} viewers at {HZ} Hz for {SECONDS} s: pictures {min(served)} to {max(served)}, {100 * busy:.1f} % of a core"
-    )
-    assert min(served) >= 0.85 * HZ * SECONDS, f"the slowest viewer got {min(served)} pictures: {served}"
-    assert busy <= 0.15
-    assert late <= 0.01 * SECONDS / 0.25 + 1, f"{late} looks at the loop found it more than 0.2 s late"
+    """All are served, the slowest too, for a small share of a core; the loop stays responsive."""
+    costs = {}
+    for name, query in {
+        "bare picture": {"tab": "fake", "live": 1, "hz": HZ},
+        "occupancy": {"tab": "growing", "detector": 3},
+    }.items():
+        server = serve(env=plugin)
+        try:
+            costs[name] = cost = asyncio.run(watch(server, query))
+        finally:
+            server.stop()
+        print(f"\n{name}: {cost}")  # noqa: T201 - the number is the point of a load test
+        assert cost.published >= 0.8 * HZ * SECONDS
+        assert min(cost.served) >= 0.85 * cost.published, f"the slowest viewer got {min(cost.served)}: {cost}"
+        assert cost.late <= 0.01 * SECONDS / 0.25 + 1, f"{cost.late} looks at the loop found it more than 0.2 s late"
+    assert costs["occupancy"].busy <= BAR / BARE * costs["bare picture"].busy
 
 
 def late_share(server: Server) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
@@ -25,6 +27,12 @@ pytestmark = pytest.mark.browser
 LAPTOP, DESK, WALL = (1366, 768), (1920, 1080), (3840, 2160)
 SCREENSHOT = Path(__file__).parents[2] / "assets" / "screenshots" / "occupancy.png"
 WAIT_MS = 30_000
+
+
+@pytest.fixture
+def visit(visit: Callable[..., Visit]) -> Callable[..., Visit]:
+    """Open pages on this tab, whichever is the first."""
+    return lambda **query: visit(**{"tab": "occupancy"} | query)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +172,40 @@ def test_a_link_that_makes_no_sense_is_told_and_the_rest_is_shown(visit: Callabl
     expect(panel).to_contain_text("write FIRST:LAST")
 
 
+def test_the_bar_beside_the_map_says_what_its_colours_mean(visit: Callable[..., Visit]) -> None:
+    def bar() -> Any:
+        """First and last value, those of the axis, and how many labels it has."""
+        return seen.page.evaluate(
+            """() => {
+              const models = Bokeh.documents.flatMap(d => [...d._all_models.values()])
+              const plot = models.find(m => m.type == 'Figure' && m.renderers.some(r => r.data_source?.name == 'channels'))
+              const views = [...Bokeh.index.find_one_by_id(plot.id).renderer_views.values()]
+              const bars = views.filter(v => v.model.type == 'ColorBar' && v.model.visible)
+              if (bars.length != 1) return null
+              const {low, high} = bars[0].model.color_mapper, axis = bars[0]._axis_view
+              const {start, end} = bars[0]._major_range
+              return [low, high, start, end, axis.tick_coords.major[1].filter(Number.isFinite).length]
+            }"""
+        )
+
+    def right() -> bool:
+        found = bar()
+        return found is not None and found[:2] == pytest.approx(found[2:4]) and found[4] >= 3
+
+    seen = complete(visit())
+    until(seen, right)
+    before = bar()
+    seen.page.get_by_role("button", name="Linear").click()
+    until(seen, lambda: right() and bar()[0] == 0)
+    seen.page.get_by_role("button", name="Robust limits").click()
+    until(seen, lambda: right() and bar()[1] > before[1])
+    seen.page.get_by_role("button", name="Log", exact=True).click()
+    seen.page.get_by_role("button", name="Robust limits").click()
+    until(seen, lambda: right() and bar()[:2] == before[:2])
+    seen = complete(visit(value="significance"))
+    until(seen, lambda: right() and bar()[0] < 0)
+
+
 def test_two_viewers_share_one_feed(visit: Callable[..., Visit], server: Server) -> None:
     def feeds() -> float:
         lines = server.get("/metrics")[1].splitlines()
@@ -209,6 +251,97 @@ def test_a_reference_gives_ratios(
     np.testing.assert_allclose(drawn[both], ratio[both], rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["total_hits_data.json", "total_hits_data.csv", "occupancy.nc"])
+def test_an_earlier_result_is_a_reference(
+    name: str, serve: Callable[..., Server], visit: Callable[..., Visit], tmp_path: Path, spills: list[Path]
+) -> None:
+    (tmp_path / spills[1].name).write_bytes(spills[1].read_bytes())
+    reference, data = occupancy.reduce(spills[:1]), occupancy.reduce(spills[1:2])
+    occupancy.write_all(reference, tmp_path, table=occupancy.DetectorTable.default(), only={name})
+    seen = complete(visit(on=serve(roots=[tmp_path]), path=spills[1].name, reference=name, value="ratio"))
+    until(seen, lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
+    ids, elements = channels(seen, "detector_id"), channels(seen, "element")
+    read = occupancy.read_hits(tmp_path / name, occupancy.DetectorTable.default())
+    assert read["hits"].sum() == reference["hits"].sum()
+    ratio = occupancy.rates(data, "ratio", read).values[ids - 1, elements - 1]
+    np.testing.assert_allclose(channels(seen, "ratio").astype(float), ratio, rtol=1e-6)
+
+
+def test_a_reference_that_cannot_be_read_is_told_and_the_rest_is_shown(
+    serve: Callable[..., Server], visit: Callable[..., Visit], tmp_path: Path, spills: list[Path]
+) -> None:
+    (tmp_path / spills[0].name).write_bytes(spills[0].read_bytes())
+    (tmp_path / "bad.json").write_text("{")
+    here = serve(roots=[tmp_path])
+    for name, words in (("bad.json", "expected"), ("gone.csv", "No such file"), ("../x.nc", "outside")):
+        seen = complete(visit(on=here, path=spills[0].name, reference=name))
+        seen.page.locator(".dc-log").click()
+        expect(seen.page.locator(".panel")).to_contain_text(re.compile(f"reference: .*{words}"))
+
+
+def test_data_and_reference_are_chosen_with_the_mouse(
+    serve: Callable[..., Server], visit: Callable[..., Visit], tmp_path: Path, spills: list[Path]
+) -> None:
+    for path in spills[:2]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "counts.json").write_text("{}")
+    seen = visit(on=serve(roots=[tmp_path]))
+    seen.page.get_by_role("button", name="Data").click()
+    entries = seen.page.locator(".entry .name")
+    expect(entries).to_have_text([path.name for path in spills[:2]], timeout=WAIT_MS)
+    seen.page.locator(".entry", has_text=spills[1].name).dblclick()
+    until(seen, lambda: f"path={spills[1].name}" in seen.page.url)
+    one = int(occupancy.reduce(spills[1:2])["hits"].sum())
+    until(seen, lambda: int(channels(seen, "hits").sum()) == one)
+    seen.page.get_by_role("button", name="Reference").click()
+    seen.page.locator(".entry:visible", has_text="counts.json").wait_for()
+    seen.page.locator(".entry:visible", has_text=spills[0].name).dblclick()
+    until(seen, lambda: f"reference={spills[0].name}" in seen.page.url)
+    until(seen, lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
+
+
+@pytest.mark.parametrize(("number", "detector"), [(3, "D0X"), (13, "D2V")])
+def test_the_drift_map_is_that_of_the_selected_detector(
+    number: int, detector: str, visit: Callable[..., Visit], spills: list[Path]
+) -> None:
+    def drawn() -> np.ndarray[Any, Any]:
+        found = seen.models(
+            "ColumnDataSource", "(i => i?.dtype == 'float32' ? [i.shape, Array.from(i)] : null)(m.data.image?.[0])"
+        )
+        shape, values = next((each for each in found if each is not None), ((0,), []))
+        return np.nan_to_num(np.array(values, dtype=float).reshape(shape))
+
+    wanted = occupancy.drift_map(spills, detector)["drift_map"].transpose("time_coarse", "element_id").values
+    assert wanted.sum() > 1000
+    seen = complete(visit(panel="drift", detector=number))
+    until(seen, lambda: title(seen, f"{detector}: {wanted.sum():,} hits by element and drift time"))
+    until(seen, lambda: drawn().shape == wanted.shape)
+    np.testing.assert_array_equal(drawn(), wanted)
+
+
+def test_the_event_display_plays(visit: Callable[..., Visit], spills: list[Path]) -> None:
+    def event() -> int:
+        found = re.search(r"[?&]event=(\d+)", seen.page.url)
+        return int(found[1]) if found else 0
+
+    def step() -> bool:
+        visited.extend([event()] if event() != visited[-1] else [])
+        return len(visited) > 3
+
+    full = np.flatnonzero(occupancy.reduce(spills[:1])["hits_per_event"].values > 0).tolist()
+    seen = complete(visit(panel="display", event=full[0]))
+    until(seen, lambda: event() == full[0])
+    visited = [full[0]]
+    seen.page.get_by_text("play_arrow").click(force=True)
+    until(seen, step)
+    assert visited == full[: len(visited)]  # one after the other, empty ones passed over
+    seen.page.get_by_text("pause").click(force=True)
+    seen.page.wait_for_timeout(1000)
+    stood = event()
+    seen.page.wait_for_timeout(2500)
+    assert event() == stood
+
+
 def test_the_event_display_goes_from_event_to_event(visit: Callable[..., Visit], spills: list[Path]) -> None:
     def event() -> list[list[float]]:
         found = seen.models("ColumnDataSource", "m.name == 'event' ? Array.from(m.data.element) : null")
@@ -248,6 +381,8 @@ def test_a_hostile_file_name_is_text(
         ("Counts (CSV)", "total_hits_data.csv", b"Group,"),
         ("Settings (YAML)", "settings.yaml", b"in_time: true"),
         ("Map as shown (PNG)", "occupancy_map.png", b"\x89PNG"),
+        ("Findings (CSV)", "checks.csv", b"detector_id,"),
+        ("All products (ZIP)", "occupancy.zip", b"PK"),
     ],
 )
 def test_exports_open_again(
@@ -261,9 +396,51 @@ def test_exports_open_again(
     download.value.save_as(tmp_path / name)
     content = (tmp_path / name).read_bytes()
     assert content.startswith(start)
-    if name.endswith(".json"):
-        counted = np.array(json.loads(content)["hits_array"])
-        assert counted.sum() == int(occupancy.reduce(spills, in_time=True)["hits"].sum())
+    data = occupancy.reduce(spills, in_time=True)
+    if name == "checks.csv":
+        found, rows = occupancy.check(data), pd.read_csv(tmp_path / name)
+        assert len(found) > 10
+        assert list(rows) == list(found)
+        for column in ("detector_id", "detector", "element_id", "finding", "severity", "reason"):
+            assert rows[column].tolist() == found[column].tolist()
+    elif name == "settings.yaml":
+        assert occupancy.Filters.from_yaml(content.decode()) == occupancy.Filters(in_time=True)
+    elif name == "occupancy.zip":
+        opens(tmp_path / name, data)
+    else:
+        opened(tmp_path / name, data)
+
+
+def opens(place: Path, data: xr.Dataset) -> None:
+    """Open everything that a ZIP holds."""
+    with zipfile.ZipFile(place) as archive:
+        archive.extractall(place.parent / "inside")
+    files = [path for path in place.parent.glob("inside/**/*") if path.is_file()]
+    assert len({path.name for path in files}) > 15
+    for path in files:
+        opened(path, data)
+    assert {path.name for path in files} >= {
+        "total_hits_data.csv", "total_hits_data.json", "processed_hits_data.npy", "occupancy.nc", "settings.yaml", "checks.csv",
+        "hits_per_event_data.csv", "detector_summary.csv", "overall_occupancy_with_separators.png",
+    }  # fmt: skip
+
+
+def opened(path: Path, data: xr.Dataset) -> None:
+    """Open one product, and compare its numbers as far as it holds any."""
+    hits = int(data["hits"].sum())
+    if path.suffix == ".png":
+        assert min(matplotlib.image.imread(path).shape[:2]) > 400
+    elif path.name in {"total_hits_data.json", "total_hits_data.csv", "occupancy.nc"}:
+        again = occupancy.read_hits(path, occupancy.DetectorTable.default())["hits"]
+        assert int(again.sum()) == hits
+    elif path.suffix == ".npy":
+        assert int(np.load(path, allow_pickle=False).sum()) == hits
+    elif path.suffix == ".csv":
+        sums = pd.read_csv(path).sum(numeric_only=True)
+        assert hits in sums.tolist() or path.name == "checks.csv"
+    else:
+        assert path.name == "settings.yaml"
+        assert "in_time: true" in path.read_text()
 
 
 def test_the_command_line_can_be_copied(visit: Callable[..., Visit], spills: list[Path]) -> None:

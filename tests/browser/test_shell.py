@@ -110,6 +110,28 @@ def test_the_theme_switches_and_is_in_the_link(fake: Server, visit: Callable[...
     until(again, lambda: again.page.evaluate(background) == DARK)
 
 
+def test_the_theme_switch_is_in_view_however_long_the_status_is(
+    serve: Callable[..., Server], plugin: dict[str, str], visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    root = tmp_path / ("run_with_a_long_name_" * 9)
+    root.mkdir()
+    here = serve(env=plugin, roots=[root])  # its name is the feed's
+    for size in (LAPTOP, (1100, 700)):
+        for query, word in (({"hz": 5, "steps": 4000, "junk": 1}, "Reading"), ({"hz": 9, "fail": 1}, "Failed")):
+            seen = visit(on=here, size=size, **query)
+            expect(seen.page.locator(".word")).to_have_text(word, timeout=15_000)
+            expect(seen.page.locator(".feed")).to_have_text(root.name)
+            switch = seen.page.get_by_label("Toggle theme")
+            box = switch.bounding_box()
+            assert box is not None
+            assert 0 <= box["x"] < box["x"] + box["width"] <= size[0]
+            assert 0 <= box["y"] < box["y"] + box["height"] <= size[1]
+            log = seen.page.locator(".dc-log").bounding_box()
+            assert log is not None
+            assert log["x"] + log["width"] <= box["x"]
+            switch.click(trial=True)  # nothing lies over it
+
+
 def test_a_broken_feed_is_seen_from_across_the_room(fake: Server, visit: Callable[..., Visit]) -> None:
     seen = visit(on=fake, hz=20, fail=1)
     strip = seen.page.locator(".dc-strip")
