@@ -98,7 +98,7 @@ class FrameFiles(FileSource):
         return self._schema(parts[0])
 
     def _schema(self, part: Part) -> xr.Dataset:
-        values, mask = read_metadata(self._inputs()[0], self.channel)
+        values, mask = self._described()
         if mask is not None and mask.shape != part.table.shape:
             mask = None
         where = _where(part, np.zeros((0, 4), np.int64), int(part.table.codes[0]) if len(part.table.codes) else DECODED)
@@ -122,6 +122,15 @@ class FrameFiles(FileSource):
                 yield from layout_of(path, self.dataset, self.channel)
             except Exception:  # noqa: BLE001 - the plan says what is wrong with it
                 yield Piece(path, self.dataset or "")
+
+    def _described(self) -> tuple[dict[str, Any], NDArray[np.uint32] | None]:
+        path = self._inputs()[0]
+        try:
+            facts = regular(path)
+        except OSError:
+            return read_metadata(path, self.channel)
+        values, mask = _described(path, self.channel, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        return dict(values), mask
 
     def _times(self) -> NDArray[np.float64] | None:
         inputs = self._inputs()
@@ -162,7 +171,7 @@ class FrameFiles(FileSource):
         if not last:
             yield Problem(self.key, "the series has no frames", 0)
         inputs = self._inputs()
-        _, mask = read_metadata(inputs[0], self.channel)
+        _, mask = self._described()
         shape = series.parts[0].table.shape
         if mask is not None and mask.shape != shape:
             yield Problem(
@@ -243,6 +252,15 @@ class FrameFiles(FileSource):
             payload = stored(ref.part, where)
         return self._chunk(where, ref.part, payload, timed=bool(where.times), bare=PAYLOAD not in columns)
 
+    @override
+    def pieces(self, ref: ChunkRef) -> list[ChunkRef]:
+        where: Any = ref.where
+        frames, times = where.table(), where.times
+        if len(frames) < 2:
+            return []
+        ones = ((line.tobytes(), times[8 * number : 8 * number + 8]) for number, line in enumerate(frames))
+        return [replace(ref, where=replace(where, frames=frame, times=time)) for frame, time in ones]
+
     def _chunk(
         self, where: Where, path: str, payload: NDArray[np.uint8], *, timed: bool, bare: bool = False
     ) -> xr.Dataset:
@@ -290,6 +308,15 @@ class FrameFiles(FileSource):
                 return decoded(part.table.path, where).view(where.dtype).reshape(where.shape)
         msg = f"frame {number} is not in the series; it has {self.n_frames()} frames, numbered from 1"
         raise KeyError(msg)
+
+
+@lru_cache(maxsize=4)
+def _described(path: str, channel: int, *state: int) -> tuple[dict[str, Any], NDArray[np.uint32] | None]:
+    del state
+    values, mask = read_metadata(path, channel)
+    if mask is not None:
+        mask.setflags(write=False)  # shared by all who ask
+    return values, mask
 
 
 @lru_cache(maxsize=4)
