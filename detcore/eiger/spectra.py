@@ -302,6 +302,9 @@ def _allan(sums: NDArray[np.float64], number: NDArray[np.float64], m: int) -> fl
     if len(sums) <= 2 * m:
         return np.nan
     total, there = sums[m:] - sums[:-m], number[m:] - number[:-m]
+    if number[-1] == len(number) - 1:  # nothing is missing
+        difference = total[m:] - total[:-m]
+        return float(np.sqrt(0.5 * np.dot(difference, difference) / len(difference)) / m)
     mean = np.divide(total, there, out=np.full(len(total), np.nan), where=there >= m / 2)
     step = mean[m:] - mean[:-m]
     step = step[np.isfinite(step)]
