@@ -56,3 +56,9 @@ def plain() -> ModuleType:
 def broken_files() -> ModuleType:
     """Functions that write hostile spill files."""
     return _module("hostile/occupancy_files.py")
+
+
+@pytest.fixture(scope="session")
+def eiger_chunks() -> ModuleType:
+    """Functions that make chunks of Eiger frames."""
+    return _module("strategies/eiger.py")

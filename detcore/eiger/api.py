@@ -93,7 +93,7 @@ def reduction(
     Parameters
     ----------
     limits
-        Which pixels are summed; None: the defaults.
+        Which pixels are summed; None: the defaults. An `Intensity` is taken as it is, whatever else is given.
     schema
         Of the input; that of a live one makes the result keep a window.
     regions
@@ -103,6 +103,8 @@ def reduction(
     """
     limits = limits or Limits()
     live = schema is not None and bool(schema.attrs.get(LIVE))
+    if isinstance(limits, Intensity):  # already says what is wanted
+        return limits.model_copy(update={"last": limits.last or LIVE_FRAMES}) if live else limits
     return Intensity(
         low=limits.low,
         high=limits.high,
@@ -242,7 +244,7 @@ def write_demo(folder: str | os.PathLike[str]) -> Sequence[Path]:
     """Write a series in the detector's own format, the master file first, and return its files."""
     from detcore.eiger import demo  # noqa: PLC0415
 
-    return demo.write(Path(folder))
+    return demo.write_demo(folder)
 
 
 def commands() -> Any:

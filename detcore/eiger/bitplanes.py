@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from detcore.eiger.lz4 import decompress
-from detcore.eiger.words import U, add_words, finish
+from detcore.eiger.words import U, add_more, add_words, finish
 
 HEADER = 12  # bytes: u64 length of the frame, u32 length of a block, both big-endian
 LENGTH, BLOCK, ENDS, REST, BROKEN = range(1, 6)
@@ -110,7 +110,8 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
     """
     bits, source = U(8 * item), payload.ctypes.data
     cursor = np.empty(len(selection.runs) - 1, np.uint64)
-    active = np.zeros(65, np.uint64)
+    active, numbers, keep = np.zeros(72, np.uint64), np.zeros(5, np.uint64), selection.keep
+    more = len(cursor) > 0 or result.columns > 0 or result.image.shape[0] > 0 or len(result.lengths) > 0
     room, end = 0, 0
     for frame in range(len(sizes)):
         start, end = end, end + sizes[frame]
@@ -132,9 +133,10 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
             stride = U(block // item // 64 + 3)  # of what is staged: a rest of 7 bytes, the end, zeros
             staged = np.empty(np.int64(bits * stride) * 8, np.uint8)
             words = staged.view(np.uint64)
-            work = np.empty((3, np.int64(stride)), np.uint64)
-        for k in range(len(cursor)):
-            cursor[k] = selection.runs[k]
+            above = np.empty(np.int64(stride), np.uint64)
+            inside, other = np.empty_like(above), np.empty_like(above)
+        cursor[:] = selection.runs[:-1]
+        numbers[:] = 0
         at, left, number, word, filled, last = start, pixels, 0, U(0), 0, False
         if decoder:
             at += HEADER
@@ -162,11 +164,28 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
                 if last:
                     filled = _stage_end(payload, at, left, item, filled, bits, stride, staged)
                 count = U(filled // 8)
-            add_words(used, step, count, word, bits, limits, selection, work, active, cursor, frame, result)
+            add_words(used, step, count, word, bits, limits, keep, above, inside, other, active, numbers)
+            if more:
+                add_more(
+                    used,
+                    step,
+                    count,
+                    word,
+                    bits,
+                    limits,
+                    selection,
+                    above,
+                    inside,
+                    other,
+                    active,
+                    cursor,
+                    frame,
+                    result,
+                )
             word += count
             if filled:
                 filled = _keep_rest(filled, bits, stride, staged)
-        finish(limits, selection, frame, result)
+        finish(limits, selection, frame, numbers, result)
 
 
 @njit(nogil=True)

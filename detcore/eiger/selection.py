@@ -99,7 +99,6 @@ class Pixels:
             np.concatenate([[0], np.cumsum(np.concatenate(place))]).astype(np.uint64),
             np.array(runs, np.uint64),
             np.concatenate(words),
-            whole=len(parts) == 0 or 0 in columns,
         )
         return cls(shape, packed, tuple(columns), digest, int(good.size - good.sum()))
 

@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 U = np.uint64
-SUM, VALID, LOW, HIGH = range(4)
+SUM, VALID, LOW, HIGH, FULL = range(5)
 SATURATED, MOMENT_X, MOMENT_Y = range(3)
 # Bits of the numbers 0..63 at which bit 0, 1, ... of the position in a word is set.
 PLACES = (
@@ -46,7 +46,6 @@ class Selection(NamedTuple):
     place: np.ndarray  # (run + 1,) uint64: where its bits begin in `words`
     runs: np.ndarray  # (region + 1,) uint64: where the runs of each region begin
     words: np.ndarray  # (kept word,) uint64
-    whole: bool  # sum up the frame, too
 
 
 class Result(NamedTuple):
@@ -87,37 +86,50 @@ def bit_length(number):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _above(planes, stride, n, bits, limit, keep, above, equal):  # type: ignore[no-untyped-def]
-    """Find the pixels of `keep` whose value is above `limit`; returns a word that is 0 if there is none.
+def _split(planes, stride, n, bits, limit, keep, first, above, rest):  # type: ignore[no-untyped-def]
+    """Split the pixels of keep[first], ... into those above `limit` and the rest; returns 0 if none is above.
 
-    Planes above the limit's highest bit decide alone, and nearly always no pixel has that bit either: the comparison
-    from the most significant bit down is rarely reached.
+    Planes above the limit's highest bit decide alone, and nearly always no other pixel has that bit either: the
+    comparison from the most significant bit down is rarely reached. Planes are taken four at a time, the last one
+    several times if they do not come out even, because each pass over the words has its price.
     """
-    length = bit_length(limit)
-    for w in range(n):
-        above[w] = U(0)
-    b = length
-    while b + U(4) <= bits:
-        o = b * stride
+    length, end, found, left = bit_length(limit), bits - U(1), U(0), U(0)
+    top = (max(length, U(1)) - U(1)) * stride
+    if length < bits:
+        b = length
+        one = b * stride
+        two, three, four = min(b + U(1), end) * stride, min(b + U(2), end) * stride, min(b + U(3), end) * stride
         for w in range(n):
-            above[w] |= (
-                planes[o + w] | planes[o + stride + w] | planes[o + U(2) * stride + w] | planes[o + U(3) * stride + w]
-            )
+            over = keep[first + w] & (planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w])
+            under = keep[first + w] & ~over
+            above[w], rest[w] = over, under
+            found |= over
+            left |= under & planes[top + w]
         b += U(4)
-    while b < bits:
+        while b < bits:
+            one, left = b * stride, U(0)
+            two, three, four = min(b + U(1), end) * stride, min(b + U(2), end) * stride, min(b + U(3), end) * stride
+            for w in range(n):
+                over = rest[w] & (planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w])
+                above[w] |= over
+                found |= over
+                rest[w] &= ~over
+                left |= rest[w] & planes[top + w]
+            b += U(4)
+    else:
         for w in range(n):
-            above[w] |= planes[b * stride + w]
-        b += U(1)
-    found = U(0)
-    for w in range(n):
-        above[w] &= keep[w]
-        found |= above[w]
-    if (limit + U(1)) >> length == U(1):  # all ones below
-        return found
-    left = U(0)
-    for w in range(n):
-        equal[w] = keep[w] & ~above[w]
-        left |= equal[w] & planes[(length - U(1)) * stride + w]
+            above[w] = U(0)
+            rest[w] = keep[first + w]
+            left |= rest[w] & planes[top + w]
+    if left and (limit + U(1)) >> length != U(1):  # else all ones: nothing of that length is above
+        found |= _compare(planes, stride, n, limit, length, above, rest)
+    return found
+
+
+@njit(nogil=True)
+def _compare(planes, stride, n, limit, length, above, rest):  # type: ignore[no-untyped-def]
+    """Move what is above `limit` from `rest` to `above`, bit by bit; returns 0 if there was none."""
+    found, left, equal = U(0), U(1), rest[:n].copy()
     b = length
     while b > U(0) and left != U(0):
         b -= U(1)
@@ -128,42 +140,39 @@ def _above(planes, stride, n, bits, limit, keep, above, equal):  # type: ignore[
                 left |= equal[w]
         else:
             for w in range(n):
-                more = equal[w] & planes[o + w]
-                above[w] |= more
-                found |= more
+                over = equal[w] & planes[o + w]
+                above[w] |= over
+                found |= over
+                rest[w] &= ~over
                 equal[w] &= ~planes[o + w]
                 left |= equal[w]
     return found
 
 
 @njit(nogil=True)
-def _total(planes, stride, n, top, inside, active, count):  # type: ignore[no-untyped-def]
-    """Add up the values of the pixels `inside`; note which planes have any of their bits (not counted: only that)."""
+def _total(planes, stride, n, top, inside, active):  # type: ignore[no-untyped-def]
+    """Add up the values of the pixels `inside`; note which planes have any of their bits."""
     total, b = U(0), U(0)
     while b < top:
-        last, found = min(b + U(4), top), U(0)
-        if last == b + U(4):
-            o = b * stride
+        last = top - U(1)
+        one, two = b * stride, min(b + U(1), last) * stride
+        three, four = min(b + U(2), last) * stride, min(b + U(3), last) * stride
+        found = U(0)
+        for w in range(n):
+            found |= inside[w] & (planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w])
+        if found:
+            ones, twos, fours, eights = U(0), U(0), U(0), U(0)
             for w in range(n):
-                found |= inside[w] & (
-                    planes[o + w]
-                    | planes[o + stride + w]
-                    | planes[o + U(2) * stride + w]
-                    | planes[o + U(3) * stride + w]
-                )
+                ones += popcount(inside[w] & planes[one + w])
+                twos += popcount(inside[w] & planes[two + w])
+                fours += popcount(inside[w] & planes[three + w])
+                eights += popcount(inside[w] & planes[four + w])
+            active[b], active[b + U(1)], active[b + U(2)], active[b + U(3)] = ones, twos, fours, eights
+            for p in range(b, min(b + U(4), top)):
+                total += active[p] << p
         else:
-            for p in range(b, last):
-                for w in range(n):
-                    found |= inside[w] & planes[p * stride + w]
-        for p in range(b, last):
-            active[p] = found
-            if found and count:
-                ones = U(0)
-                for w in range(n):
-                    ones += popcount(planes[p * stride + w] & inside[w])
-                active[p] = ones
-                total += ones << p
-        b = last
+            active[b], active[b + U(1)], active[b + U(2)], active[b + U(3)] = found, found, found, found
+        b += U(4)
     return total
 
 
@@ -253,7 +262,7 @@ def _add_values(planes, stride, n, word, top, inside, active, image, carry):  # 
 
 
 @njit(nogil=True)
-def _lengths(planes, stride, n, bits, keep, seen, lengths):  # type: ignore[no-untyped-def]
+def _lengths(planes, stride, n, bits, keep, first, seen, lengths):  # type: ignore[no-untyped-def]
     """Count the kept pixels by the position of their highest bit."""
     for w in range(n):
         seen[w] = U(0)
@@ -262,12 +271,12 @@ def _lengths(planes, stride, n, bits, keep, seen, lengths):  # type: ignore[no-u
         b -= U(1)
         fresh = U(0)
         for w in range(n):
-            fresh |= planes[b * stride + w] & keep[w] & ~seen[w]
+            fresh |= planes[b * stride + w] & keep[first + w] & ~seen[w]
         if fresh:
             ones = U(0)
             for w in range(n):
-                ones += popcount(planes[b * stride + w] & keep[w] & ~seen[w])
-                seen[w] |= planes[b * stride + w] & keep[w]
+                ones += popcount(planes[b * stride + w] & keep[first + w] & ~seen[w])
+                seen[w] |= planes[b * stride + w] & keep[first + w]
             lengths[b + U(1)] += ones
             if b == bits - U(1):
                 lengths[65] += _at_least(planes, stride, n, bits, (U(2) << b) - U(1), seen)
@@ -311,69 +320,76 @@ def _regions(planes, stride, n, word, top, inside, above, selection, active, cur
 
 
 @njit(nogil=True)
-def add_words(planes, stride, n, word, bits, limits, selection, work, active, cursor, frame, result):  # type: ignore[no-untyped-def]
+def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other, active, numbers):  # type: ignore[no-untyped-def]
     """Add some words of a frame to its numbers.
 
     Parameters
     ----------
     planes
         (plane * stride,) uint64; the first `n` words of each plane are meant, they are `word`, ... of the frame.
-    work
-        (3, at least n) uint64, scratch.
+    keep
+        (word,) uint64, pixels of the frame that count.
+    above, inside, other
+        (at least n,) uint64, written: pixels above the upper limit, within both, scratch.
+    active
+        (72,) uint64, written: 0 for planes without a bit of the pixels inside.
+    numbers
+        (5,) uint64, added to: SUM, VALID, LOW, HIGH, FULL.
     """
-    above, inside, other = work[0], work[1], work[2]
-    keep = selection.keep[np.int64(word) : np.int64(word + n)]
-    counts, extra = result.counts[frame], result.extra[frame]
-    top = bit_length(limits.high)
-    some = _above(planes, stride, n, bits, limits.high, keep, above, other)
-    if limits.low > U(0):
-        _above(planes, stride, n, bits, limits.low - U(1), keep, inside, other)
-        valid = U(0)
+    low, high, saturated = limits
+    some = _split(planes, stride, n, bits, high, keep, word, above, inside)
+    if low > U(0):
         for w in range(n):
-            inside[w] &= ~above[w]
-            valid += popcount(inside[w])
-        counts[0, VALID] += valid
-    else:
+            other[w] = inside[w]
+        below, valid = inside, U(0)
+        _split(planes, stride, n, bits, low - U(1), other, U(0), inside, other)
         for w in range(n):
-            inside[w] = keep[w] & ~above[w]
+            valid += popcount(below[w])
+        numbers[VALID] += valid
     if some:
-        high = U(0)
+        count = U(0)
         for w in range(n):
-            high += popcount(above[w])
-        counts[0, HIGH] += high
-    if limits.saturated <= limits.high:
-        top_bit = bit_length(limits.saturated) - U(1)
+            count += popcount(above[w])
+        numbers[HIGH] += count
+    if saturated <= high:
+        first = (bit_length(saturated) - U(1)) * stride
         for w in range(n):
             other[w] = U(0)
-        for b in range(top_bit, bits):
-            for w in range(n):
-                other[w] |= planes[b * stride + w] & keep[w]
-        extra[SATURATED] += _at_least(planes, stride, n, bits, limits.saturated, other)
+            for p in range(first, bits * stride, stride):
+                other[w] |= planes[p + w] & keep[word + w]
+        numbers[FULL] += _at_least(planes, stride, n, bits, saturated, other)
     elif some:
-        extra[SATURATED] += _at_least(planes, stride, n, bits, limits.saturated, above)
-    counts[0, SUM] += _total(planes, stride, n, top, inside, active, selection.whole)
+        numbers[FULL] += _at_least(planes, stride, n, bits, saturated, above)
+    numbers[SUM] += _total(planes, stride, n, bit_length(high), inside, active)
+
+
+@njit(nogil=True)
+def add_more(planes, stride, n, word, bits, limits, selection, above, inside, other, active, cursor, frame, result):  # type: ignore[no-untyped-def]
+    """Add the same words to what else is wanted; to be called after `add_words`."""
+    top = bit_length(limits.high)
     if len(cursor):
-        _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, counts)
+        _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, result.counts[frame])
     if result.columns:
-        _moments(planes, stride, n, word, top, inside, active, U(result.columns), extra)
+        _moments(planes, stride, n, word, top, inside, active, U(result.columns), result.extra[frame])
     if result.image.shape[0]:
         _add_values(planes, stride, n, word, top, inside, active, result.image, other)
         left = U(0)
         for w in range(n):
-            other[w] = keep[w] & ~inside[w]
+            other[w] = selection.keep[word + w] & ~inside[w]
             left |= other[w]
         if left:
             _add_sliced(result.missing, word, n, U(0), other)
     if len(result.lengths):
-        _lengths(planes, stride, n, bits, keep, other, result.lengths)
+        _lengths(planes, stride, n, bits, selection.keep, word, other, result.lengths)
 
 
 @njit(nogil=True)
-def finish(limits, selection, frame, result):  # type: ignore[no-untyped-def]
-    """Work out what follows from the other numbers of a frame."""
-    for k in range(result.counts.shape[1]):
-        counts, total = result.counts[frame, k], U(selection.total[k])
-        if limits.low > U(0):
-            counts[LOW] = total - counts[VALID] - counts[HIGH]
-        elif k == 0:
-            counts[VALID] = total - counts[HIGH]
+def finish(limits, selection, frame, numbers, result):  # type: ignore[no-untyped-def]
+    """Write the numbers of a frame, and what follows from them."""
+    counts = result.counts[frame]
+    counts[0, SUM], counts[0, VALID], counts[0, HIGH] = numbers[SUM], numbers[VALID], numbers[HIGH]
+    result.extra[frame, SATURATED] = numbers[FULL]
+    if limits.low == U(0):
+        counts[0, VALID] = U(selection.total[0]) - numbers[HIGH]
+    for k in range(len(counts)):
+        counts[k, LOW] = U(selection.total[k]) - counts[k, VALID] - counts[k, HIGH]
