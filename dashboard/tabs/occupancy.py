@@ -12,9 +12,10 @@ from dashboard.tabs.background import Latest, Shared
 from dashboard.tabs.occupancy_controls import Controls, ViewBar
 from dashboard.tabs.occupancy_events import Display, Drift
 from dashboard.tabs.occupancy_look import COUNTS, PANELS, Look, Place
-from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel, pane, text
+from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel
 from dashboard.tabs.occupancy_panels import Events, Findings, Panel, Planes, Spills, Triggers
 from dashboard.tabs.occupancy_results import RESULTS, Results, compute
+from dashboard.tabs.parts import BUTTON, LOWER_TABS, pane, text
 from dashboard.views.board import Board
 from dashboard.views.push import Parcel
 from detcore import occupancy
@@ -31,16 +32,6 @@ if TYPE_CHECKING:
     from detcore.core.run import Snapshot
 
 NAME = "occupancy"
-BUTTON: dict[str, Any] = {
-    "size": "small", "variant": "outlined", "margin": (8, 2, 4, 4),
-    "sx": {"textTransform": "none", "whiteSpace": "nowrap", "padding": "3px 9px"},
-}  # fmt: skip
-LOWER_TABS = """
-.bk-header { border-bottom: 1px solid var(--dc-line) !important; }
-.bk-header .bk-tab { padding: 6px 12px !important; font: 500 13px/1.3 Roboto, sans-serif !important; }
-"""
-
-
 EARLIER: Shared[xr.Dataset] = Shared(8)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard.files import FileBrowser
 from dashboard.tabs.occupancy_export import Exports
 from dashboard.tabs.occupancy_look import COUNTS, VALUES, Look, Place
-from dashboard.tabs.occupancy_map import key, text
+from dashboard.tabs.occupancy_map import key
+from dashboard.tabs.parts import COMPACT, Chooser, text
 from detcore import occupancy
 from detcore.core.parameters import InvalidParameters
 
@@ -22,21 +22,7 @@ if TYPE_CHECKING:
 
     from dashboard.tabs.occupancy import Tab
     from dashboard.tabs.occupancy_results import Results
-    from detcore.core.paths import Roots
 
-COMPACT: dict[str, Any] = {
-    "size": "small",
-    "margin": (4, 4),
-    "color": "primary",
-    "sx": {
-        "& .MuiToggleButton-root, & .MuiButton-root": {
-            "textTransform": "none",
-            "padding": "3px 9px",
-            "fontSize": "12.5px",
-            "whiteSpace": "nowrap",
-        }
-    },
-}
 FLAGS = {"in_time": "In time", "hodo_mask": "Hodoscope mask", "trigger_mask": "Trigger mask"}
 SPANS = {"spills": "Spills", "events": "Events", "elements": "Elements"}
 DRAWING = {
@@ -203,7 +189,8 @@ class Controls:
         """Return what opens when data or a reference is to be chosen."""
         if role not in self._choosers:
             endings = (".root", *COUNTS) if role == "reference" else (".root",)
-            self._choosers[role] = Chooser(self._tab.runtime.roots, endings, self._chosen, self._clear)
+            clear = self._clear if role == "reference" else None
+            self._choosers[role] = Chooser(self._tab.runtime.roots, endings, self._chosen, clear)
         return self._choosers[role]
 
     def choose(self, label: str, icon: str, role: str, **style: Any) -> pmui.Button:
@@ -212,18 +199,21 @@ class Controls:
         def opened(_: object) -> None:
             self._role = role
             chooser = self._dialog(role)
-            chooser.open("What to show" if role == "path" else "What to compare with", self._tab.place)
+            place = self._tab.place
+            lines = [
+                f"Shown: {place.path.replace('|', ', ') or 'the demo'}" + (", followed live" if place.live else "")
+            ]
+            lines += [f"Reference: {place.reference.replace('|', ', ')}"] if place.reference else []
+            chooser.open("What to show" if role == "path" else "What to compare with", lines)
             if chooser.view not in self.dialogs:
                 self.dialogs.append(chooser.view)  # open already: a change before its first drawing would be lost
 
         return pmui.Button(label=label, icon=icon, on_click=opened, **style)
 
-    def _clear(self, _: object) -> None:
-        self._dialog(self._role).view.open = False
+    def _clear(self) -> None:
         self._tab.go(reference="")
 
     def _chosen(self, paths: tuple[Path, ...], live: bool) -> None:
-        self._dialog(self._role).view.open = False
         place = "|".join(self._relative(path) for path in paths)
         if len(place) > 1500:
             self._tab.session.notify("too many files for one link; choose their folder instead", "warning")
@@ -248,45 +238,6 @@ class Controls:
         """Remember what is shown now, for exports."""
         if look.controls:
             self.exports.fill(results, look, filters, words)
-
-
-class Chooser:
-    """The dialog with the files.
-
-    Parameters
-    ----------
-    roots
-        Where one may look.
-    endings
-        Of the files that can be chosen.
-    chosen
-        Called with (paths, live).
-    clear
-        Called when no reference is wanted.
-    """
-
-    def __init__(
-        self,
-        roots: Roots,
-        endings: tuple[str, ...],
-        chosen: Callable[[tuple[Path, ...], bool], None],
-        clear: Callable[[object], None],
-    ) -> None:
-        browser = FileBrowser(roots, chosen, endings, sizing_mode="stretch_both", min_height=420)
-        self._path = text()
-        self._forget = pmui.Button(label="No reference", size="small", variant="outlined", on_click=clear)
-        self.view = pmui.Dialog(
-            pn.Column(self._path, browser, self._forget, sizing_mode="stretch_width", height=520), title="Data", title_variant="h6",
-            close_on_click=True, show_close_button=True, width_option="md", margin=0, sizing_mode="fixed", width=0, height=0,
-        )  # fmt: skip
-
-    def open(self, title: str, place: Place) -> None:
-        """Show the dialog, and what is chosen now."""
-        lines = [f"Shown: {place.path.replace('|', ', ') or 'the demo'}" + (", followed live" if place.live else "")]
-        lines += [f"Reference: {place.reference.replace('|', ', ')}"] if place.reference else []
-        self._path.text = "\n".join(lines)
-        self._forget.visible = bool(place.reference)
-        self.view.param.update(title=title, open=True)
 
 
 def command(paths: tuple[str, ...], filters: occupancy.Filters, place: Place) -> str:

@@ -11,8 +11,8 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.background import Latest, Shared, Single
-from dashboard.tabs.occupancy_map import pane, text
 from dashboard.tabs.occupancy_panels import Panel
+from dashboard.tabs.parts import pane, text
 from dashboard.views.eventmap import EventMap
 from dashboard.views.grid import ChannelGrid
 from dashboard.views.heat import Heat, Scale

@@ -12,6 +12,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboard.tabs.background import in_thread
+from dashboard.tabs.parts import COPY
 from detcore import occupancy
 
 if TYPE_CHECKING:
@@ -28,18 +29,6 @@ LABELS = {
     "settings.yaml": "Settings (YAML)",
     "occupancy.zip": "All products (ZIP)",
 }
-# plain http on another host has no clipboard object
-COPY = """
-const words = text.data?.value ?? text.value
-if (navigator.clipboard) navigator.clipboard.writeText(words)
-else {
-  const area = document.body.appendChild(document.createElement("textarea"))
-  area.value = words
-  area.select()
-  document.execCommand("copy")
-  area.remove()
-}
-"""
 
 
 class Exports:

@@ -10,9 +10,9 @@ import panel as pn
 from bokeh.events import DoubleTap, Tap
 from bokeh.models import Div, InlineStyleSheet
 
-from dashboard.plain import Plain
 from dashboard.tabs.occupancy_look import TWO_SIDED, UNITS
 from dashboard.tabs.occupancy_results import colour_limits, headline
+from dashboard.tabs.parts import pane
 from dashboard.views.channelmap import FINDINGS, ChannelMap, Colouring
 from dashboard.views.curve import Curve, Series
 from dashboard.views.grid import ChannelGrid
@@ -40,22 +40,11 @@ HEADLINE_CSS = """
 .wall .state { font-size: 1.2vw; padding: 0.2vw 0.8vw; border-radius: 0.4vw; } .wall .state b { font-size: 1.9vw; }
 """
 KEY_CSS = """
-.key { display: flex; gap: 4px 12px; flex-wrap: wrap; font-size: 12px; color: var(--panel-on-surface-color); opacity: 0.85;
+.key { display: flex; gap: 4px 12px; flex-wrap: wrap; font-size: calc(0.86 * var(--dc-text, 14px)); color: var(--panel-on-surface-color); opacity: 0.85;
   font-family: var(--bokeh-base-font); align-items: center; }
 .key i { display: inline-block; width: 11px; height: 11px; margin-right: 4px; vertical-align: -1px; }
 """
 SIGNS = {"x": "✕", "triangle": "▲", "inverted_triangle": "▼", "diamond": "◆"}
-
-
-def pane(figure: object) -> pn.pane.Bokeh:
-    """Return a figure as a pane that fills its place."""
-    return pn.pane.Bokeh(figure, sizing_mode="stretch_both", margin=0)
-
-
-def text(**styles: str) -> Plain:
-    """Return a place for words from anywhere."""
-    looks = {"font": "400 13px/1.4 Roboto, sans-serif", "color": "var(--panel-on-surface-color)"} | styles
-    return Plain(margin=(6, 8), sizing_mode="stretch_width", styles=looks)
 
 
 def key() -> pn.pane.HTML:

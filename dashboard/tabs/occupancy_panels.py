@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from bokeh.events import Tap
 from typing_extensions import override
 
-from dashboard.tabs.occupancy_map import pane
+from dashboard.tabs.parts import pane
 from dashboard.views.bars import Bars
 from dashboard.views.board import Board
 from dashboard.views.heat import Heat, Picture, Scale
