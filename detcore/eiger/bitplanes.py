@@ -134,7 +134,7 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
             staged = np.empty(np.int64(bits * stride) * 8, np.uint8)
             words = staged.view(np.uint64)
             above = np.empty(np.int64(stride), np.uint64)
-            inside, other = np.empty_like(above), np.empty_like(above)
+            inside, other, spare = np.empty_like(above), np.empty_like(above), np.empty_like(above)
         cursor[:] = selection.runs[:-1]
         numbers[:] = 0
         at, left, number, word, filled, last = start, pixels, 0, U(0), 0, False
@@ -164,7 +164,7 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
                 if last:
                     filled = _stage_end(payload, at, left, item, filled, bits, stride, staged)
                 count = U(filled // 8)
-            add_words(used, step, count, word, bits, limits, keep, above, inside, other, active, numbers)
+            some = add_words(used, step, count, word, bits, limits, keep, above, inside, other, spare, active, numbers)
             if more:
                 add_more(
                     used,
@@ -174,6 +174,7 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
                     bits,
                     limits,
                     selection,
+                    some,
                     above,
                     inside,
                     other,

@@ -86,51 +86,41 @@ def bit_length(number):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _split(planes, stride, n, bits, limit, keep, first, above, rest):  # type: ignore[no-untyped-def]
-    """Split the pixels of keep[first], ... into those above `limit` and the rest; returns 0 if none is above.
+def _split(planes, stride, n, bits, limit, keep, first, rest, equal):  # type: ignore[no-untyped-def]
+    """Leave in `rest` the pixels of keep[first], ... that are not above `limit`; returns whether any was.
 
     Planes above the limit's highest bit decide alone, and nearly always no other pixel has that bit either: the
     comparison from the most significant bit down is rarely reached. Planes are taken four at a time, the last one
-    several times if they do not come out even, because each pass over the words has its price.
+    several times if they do not come out even. Each loop writes one array: with two, LLVM would need more checks
+    whether arrays overlap than it allows itself, and would not vectorise.
     """
     length, end, found, left = bit_length(limit), bits - U(1), U(0), U(0)
-    top = (max(length, U(1)) - U(1)) * stride
-    if length < bits:
-        b = length
-        one = b * stride
-        two, three, four = min(b + U(1), end) * stride, min(b + U(2), end) * stride, min(b + U(3), end) * stride
+    for w in range(n):
+        rest[w] = keep[first + w]
+    b = length
+    while b < bits:
+        one, two = b * stride, min(b + U(1), end) * stride
+        three, four = min(b + U(2), end) * stride, min(b + U(3), end) * stride
         for w in range(n):
-            over = keep[first + w] & (planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w])
-            under = keep[first + w] & ~over
-            above[w], rest[w] = over, under
-            found |= over
-            left |= under & planes[top + w]
+            over = planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w]
+            found |= rest[w] & over
+            rest[w] &= ~over
         b += U(4)
-        while b < bits:
-            one, left = b * stride, U(0)
-            two, three, four = min(b + U(1), end) * stride, min(b + U(2), end) * stride, min(b + U(3), end) * stride
-            for w in range(n):
-                over = rest[w] & (planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w])
-                above[w] |= over
-                found |= over
-                rest[w] &= ~over
-                left |= rest[w] & planes[top + w]
-            b += U(4)
-    else:
+    if length > U(0) and (limit + U(1)) >> length != U(1):  # else all ones: nothing of that length is above
+        top = (length - U(1)) * stride
         for w in range(n):
-            above[w] = U(0)
-            rest[w] = keep[first + w]
             left |= rest[w] & planes[top + w]
-    if left and (limit + U(1)) >> length != U(1):  # else all ones: nothing of that length is above
-        found |= _compare(planes, stride, n, limit, length, above, rest)
-    return found
+        if left:
+            found |= _compare(planes, stride, n, limit, length, rest, equal)
+    return found != U(0)
 
 
 @njit(nogil=True)
-def _compare(planes, stride, n, limit, length, above, rest):  # type: ignore[no-untyped-def]
-    """Move what is above `limit` from `rest` to `above`, bit by bit; returns 0 if there was none."""
-    found, left, equal = U(0), U(1), rest[:n].copy()
-    b = length
+def _compare(planes, stride, n, limit, length, rest, equal):  # type: ignore[no-untyped-def]
+    """Take what is above `limit` out of `rest`, bit by bit; returns 0 if there was none."""
+    found, left, b = U(0), U(1), length
+    for w in range(n):
+        equal[w] = rest[w]
     while b > U(0) and left != U(0):
         b -= U(1)
         o, left = b * stride, U(0)
@@ -141,9 +131,9 @@ def _compare(planes, stride, n, limit, length, above, rest):  # type: ignore[no-
         else:
             for w in range(n):
                 over = equal[w] & planes[o + w]
-                above[w] |= over
                 found |= over
                 rest[w] &= ~over
+            for w in range(n):
                 equal[w] &= ~planes[o + w]
                 left |= equal[w]
     return found
@@ -283,7 +273,7 @@ def _lengths(planes, stride, n, bits, keep, first, seen, lengths):  # type: igno
 
 
 @njit(nogil=True)
-def _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, counts):  # type: ignore[no-untyped-def]
+def _regions(planes, stride, n, word, top, inside, some, above, selection, active, cursor, counts):  # type: ignore[no-untyped-def]
     """Sum up each region over the words that it has here."""
     for k in range(U(len(cursor))):
         run, end = cursor[k], selection.runs[k + U(1)]
@@ -296,11 +286,8 @@ def _regions(planes, stride, n, word, top, inside, above, selection, active, cur
                 break
             first, last = max(start, word), min(stop, word + n)
             words = selection.words[np.int64(place + first - start) : np.int64(place + last - start)]
-            some = U(0)
             for i in range(last - first):
-                w = first - word + i
-                valid += popcount(inside[w] & words[i])
-                some |= above[w] & words[i]
+                valid += popcount(inside[first - word + i] & words[i])
             if some:
                 for i in range(last - first):
                     high += popcount(above[first - word + i] & words[i])
@@ -320,7 +307,7 @@ def _regions(planes, stride, n, word, top, inside, above, selection, active, cur
 
 
 @njit(nogil=True)
-def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other, active, numbers):  # type: ignore[no-untyped-def]
+def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other, spare, active, numbers):  # type: ignore[no-untyped-def]
     """Add some words of a frame to its numbers.
 
     Parameters
@@ -329,46 +316,54 @@ def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other,
         (plane * stride,) uint64; the first `n` words of each plane are meant, they are `word`, ... of the frame.
     keep
         (word,) uint64, pixels of the frame that count.
-    above, inside, other
-        (at least n,) uint64, written: pixels above the upper limit, within both, scratch.
+    above, inside, other, spare
+        (at least n,) uint64, written: pixels above the upper limit (unless there is none), within both; scratch.
     active
         (72,) uint64, written: 0 for planes without a bit of the pixels inside.
     numbers
         (5,) uint64, added to: SUM, VALID, LOW, HIGH, FULL.
+
+    Returns
+    -------
+    bool
+        Whether there is any above.
     """
     low, high, saturated = limits
-    some = _split(planes, stride, n, bits, high, keep, word, above, inside)
-    if low > U(0):
-        for w in range(n):
-            other[w] = inside[w]
-        below, valid = inside, U(0)
-        _split(planes, stride, n, bits, low - U(1), other, U(0), inside, other)
-        for w in range(n):
-            valid += popcount(below[w])
-        numbers[VALID] += valid
+    some = _split(planes, stride, n, bits, high, keep, word, inside, other)
     if some:
         count = U(0)
         for w in range(n):
+            above[w] = keep[word + w] & ~inside[w]
             count += popcount(above[w])
         numbers[HIGH] += count
     if saturated <= high:
-        first = (bit_length(saturated) - U(1)) * stride
         for w in range(n):
             other[w] = U(0)
-            for p in range(first, bits * stride, stride):
-                other[w] |= planes[p + w] & keep[word + w]
+        for b in range(bit_length(saturated) - U(1), bits):
+            for w in range(n):
+                other[w] |= planes[b * stride + w] & keep[word + w]
         numbers[FULL] += _at_least(planes, stride, n, bits, saturated, other)
     elif some:
         numbers[FULL] += _at_least(planes, stride, n, bits, saturated, above)
+    if low > U(0):
+        valid = U(0)
+        _split(planes, stride, n, bits, low - U(1), inside, U(0), other, spare)
+        for w in range(n):
+            inside[w] &= ~other[w]
+            valid += popcount(inside[w])
+        numbers[VALID] += valid
     numbers[SUM] += _total(planes, stride, n, bit_length(high), inside, active)
+    return some
 
 
 @njit(nogil=True)
-def add_more(planes, stride, n, word, bits, limits, selection, above, inside, other, active, cursor, frame, result):  # type: ignore[no-untyped-def]
+def add_more(
+    planes, stride, n, word, bits, limits, selection, some, above, inside, other, active, cursor, frame, result
+):  # type: ignore[no-untyped-def]
     """Add the same words to what else is wanted; to be called after `add_words`."""
     top = bit_length(limits.high)
     if len(cursor):
-        _regions(planes, stride, n, word, top, inside, above, selection, active, cursor, result.counts[frame])
+        _regions(planes, stride, n, word, top, inside, some, above, selection, active, cursor, result.counts[frame])
     if result.columns:
         _moments(planes, stride, n, word, top, inside, active, U(result.columns), result.extra[frame])
     if result.image.shape[0]:
