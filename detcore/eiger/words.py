@@ -357,9 +357,9 @@ def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other,
 
 
 @njit(nogil=True)
-def add_more(
+def add_more(  # type: ignore[no-untyped-def]
     planes, stride, n, word, bits, limits, selection, some, above, inside, other, active, cursor, frame, result
-):  # type: ignore[no-untyped-def]
+):
     """Add the same words to what else is wanted; to be called after `add_words`."""
     top = bit_length(limits.high)
     if len(cursor):
