@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Panel may write what an update changed a little later than Bokeh writes what `done` changes, and the latter may need
+# models that are new in the former.
+AFTER_MS = 40
+
 _SHORT = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tab-short")
 _LONG = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tab-long")  # reads files; must not delay the others
 
@@ -38,7 +42,7 @@ def beside(document: Document | None) -> Callable[[Callable[[], Any], Callable[[
 
         def schedule(future: Future[Any]) -> None:
             if document.session_context is not None:  # else the viewer has left
-                document.add_next_tick_callback(lambda: done(future.result()))
+                document.add_timeout_callback(lambda: done(future.result()), AFTER_MS)
 
         _SHORT.submit(work).add_done_callback(lambda future: loop.add_callback(schedule, future))
 

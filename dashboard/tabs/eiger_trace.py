@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dashboard.views.viewport import Run
 
 
+LINES = 6  # that are there from the start
 MOST = 2000  # outliers that are marked
 
 
@@ -45,6 +46,8 @@ class TracePanel:
         self.trace = Trace("Sum (counts)", run=run, on_tap=None if wall else show_frame, on_select=choose, wall=wall)
         self.trace.figure.name = "eiger-trace"
         self.view = pn.Column(pane(self.trace.figure), sizing_mode="stretch_both", margin=0)
+        # made now, because models that are made while the page is shown are slow to arrive
+        self.trace.show([], {str(number): [] for number in range(LINES)})
         plot = self.trace.figure
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
         self._lost = ColumnDataSource({"x": []}, name="eiger-outliers")

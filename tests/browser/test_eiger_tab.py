@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 LAPTOP, DESK, WALL = (1366, 768), (1920, 1080), (3840, 2160)
 SCREENSHOT = Path(__file__).parents[2] / "assets" / "screenshots" / "eiger.png"
-WAIT_MS = 60_000
+WAIT_MS = 40_000
 DROP, SPIKE = 142, 266  # planted in the demo
 
 
@@ -61,7 +61,7 @@ def data_files(master: Path) -> list[Path]:
     return sorted(master.parent.glob("*_data_*.h5"))
 
 
-def until(seen: Visit, wanted: Callable[[], Any], seconds: float = 60) -> None:
+def until(seen: Visit, wanted: Callable[[], Any], seconds: float = 40) -> None:
     for _ in range(round(seconds * 10)):
         if wanted():
             return
@@ -181,13 +181,13 @@ def test_limits_change_the_sums(visit: Callable[..., Visit], master: Path) -> No
     type_in(seen, "Highest value", "2")
     wanted = eiger.sum_frames(master, high=2)
     until(seen, lambda: shows(seen, wanted))
-    type_in(seen, "Lowest value", "1")
-    wanted = eiger.sum_frames(master, low=1, high=2)
+    type_in(seen, "Lowest value", "2")
+    wanted = eiger.sum_frames(master, low=2, high=2)
     until(seen, lambda: shows(seen, wanted))
-    until(seen, lambda: (link(seen).get("low"), link(seen).get("high")) == ("1", "2"))
-    assert "values 1 to 2" in title(seen, "Intensity")
+    until(seen, lambda: (link(seen).get("low"), link(seen).get("high")) == ("2", "2"))
+    until(seen, lambda: "values 2 to 2" in title(seen, "Intensity"))
     seen.page.get_by_label("Pixel mask").click()
-    wanted = eiger.sum_frames(master, low=1, high=2, pixel_mask=False)
+    wanted = eiger.sum_frames(master, low=2, high=2, pixel_mask=False)
     until(seen, lambda: shows(seen, wanted))
 
 
@@ -224,7 +224,6 @@ def test_a_drawn_region_has_its_own_trace(visit: Callable[..., Visit], master: P
     wanted = eiger.sum_frames(master, regions={"region 1": region})
     until(seen, lambda: shows(seen, wanted, "region 1, raw", "region 1"))
     assert shows(seen, eiger.sum_frames(master))
-    complete(visit(tab="eiger", show="raw", shapes=link(seen)["shapes"], region="region 1"))
     seen.page.get_by_role("button", name="Undo").click()
     until(seen, lambda: "shapes" not in link(seen))
 
@@ -245,11 +244,6 @@ def test_a_click_on_an_outlier_shows_the_frame(visit: Callable[..., Visit], mast
     until(seen, lambda: title(seen, f"Frame {SPIKE}"))
     until(seen, lambda: link(seen).get("frame") == str(SPIKE))
 
-    def shown() -> np.ndarray[Any, Any]:
-        return np.array(
-            seen.models("ColumnDataSource", "m.name == 'detector image' ? Array.from(m.data.value[0]) : []"), object
-        )[0:1]
-
     def is_frame(number: int) -> bool:
         values = eiger.read_frame(master, number).values
         found = [
@@ -257,7 +251,7 @@ def test_a_click_on_an_outlier_shows_the_frame(visit: Callable[..., Visit], mast
             for one in seen.models("ColumnDataSource", "m.name == 'detector image' ? Array.from(m.data.value[0]) : []")
             if one
         ]
-        good = values.ravel() < 2**16 - 1
+        good = eiger.open_files(master).schema().attrs["pixel_mask"].ravel() == 0
         return bool(found) and len(found[0]) == values.size and bool((np.array(found[0]) == values.ravel())[good].all())
 
     until(seen, lambda: is_frame(SPIKE))
@@ -323,7 +317,7 @@ def test_an_impossible_filter_is_explained(visit: Callable[..., Visit]) -> None:
         ("pixels", "Centre of mass about x"),
     ],
 )
-def test_panels(panel: str, start: str, visit: Callable[..., Visit], sums: xr.Dataset) -> None:
+def test_panels(panel: str, start: str, visit: Callable[..., Visit], sums: xr.Dataset, master: Path) -> None:
     seen = complete(visit(tab="eiger", panel=panel))
     until(seen, lambda: title(seen, start))
     if panel == "spectrum":
@@ -338,9 +332,7 @@ def test_panels(panel: str, start: str, visit: Callable[..., Visit], sums: xr.Da
     if panel == "distribution":
         assert source(seen, "eiger-frames", "y").sum() == 397
     if panel == "pixels":
-        masked = int(
-            eiger.open_files(next(iter([sums.attrs["master"]]))).schema().attrs["pixel_mask"].astype(bool).sum()
-        )
+        masked = int((eiger.open_files(master).schema().attrs["pixel_mask"] > 0).sum())
         share = 100 * (514 * 514 - masked) / 514**2
         assert source(seen, "eiger-valid", "y").max() == pytest.approx(share, abs=0.01)
 
