@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from detcore import eiger
 from detcore.occupancy import demo
 
 if TYPE_CHECKING:
@@ -29,10 +30,13 @@ def test_the_commands_of_the_tour_work(root: Path, tmp_path: Path) -> None:
         line[2:]
         for block in blocks(root, "console")
         for line in block.splitlines()
-        if line.startswith("$ detcore occupancy")
+        if line.startswith(("$ detcore occupancy", "$ detcore eiger"))
     ]
-    assert [shlex.split(line)[2] for line in lines] == ["run", "check", "plot", "heatmap"]
+    assert [shlex.split(line)[2] for line in lines] == ["run", "check", "plot", "heatmap", "run", "run", "stats"]
+    series = eiger.write_demo(tmp_path / "series")[0]
+    (tmp_path / "config.yaml").write_text(f"in: {{master: {series}, end: 60}}\nout: {{path: {tmp_path}}}\n")
     for line in lines:
+        line = line.replace("/data/series_12_master.h5", str(series)).replace("series_12_master.h5", series.name)  # noqa: PLW2901
         line = line.replace("/data/run_005994", str(spills[0].parent)).replace("spill.root", str(spills[0]))  # noqa: PLW2901
         line = line.replace("good_run/", "QTracker_Station_Occupancies/")  # noqa: PLW2901
         done = subprocess.run(
@@ -41,13 +45,19 @@ def test_the_commands_of_the_tour_work(root: Path, tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, (line, done.stdout, done.stderr)
     assert (tmp_path / "QTracker_Station_Occupancies" / "hit_heatmap.png").is_file()
+    for folder, frames in ((tmp_path, 60), (tmp_path / "results", 200)):
+        assert eiger.read_result(folder / f"{series.name}.nc").sizes["frame"] <= frames
+        assert (folder / f"{series.name}.pickle").is_file()
 
 
 def test_the_scripts_of_the_tour_work(root: Path, tmp_path: Path) -> None:
     folder = demo.write(tmp_path / "demo")[0].parent
-    code = "\n".join(blocks(root, "python")).replace("/data/run_005994", str(folder))
+    series = eiger.write_demo(tmp_path / "series")[0]
+    code = "\n".join(sorted(blocks(root, "python"), key=lambda block: "print(" in block))
+    code = code.replace("/data/run_005994", str(folder))
+    code = code.replace("/data/series_12_master.h5", str(series))
     assert code.count("print(") == 1
-    # the last script goes on for ever: one round is enough
+    # one script goes on for ever: one round is enough
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", re.sub(r"( +)(print\(.*\))", r"\1\2; break", code)],
         capture_output=True, text=True, check=False, timeout=120,
@@ -60,5 +70,5 @@ def test_the_scripts_of_the_tour_work(root: Path, tmp_path: Path) -> None:
 
 def test_pictures_and_links_exist(root: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", (root / "README.md").read_text())
-    assert "assets/screenshots/occupancy.png" in links
+    assert {"assets/screenshots/occupancy.png", "assets/screenshots/eiger.png"} <= set(links)
     assert not [link for link in links if not (root / link).exists()]
