@@ -10,7 +10,6 @@ from bokeh.models import (
     ColumnDataSource,
     FixedTicker,
     HoverTool,
-    LabelSet,
     Legend,
     LegendItem,
     NoOverlap,
@@ -110,12 +109,11 @@ class Plot:
             tips = [("", "@name"), (x_label, "$snap_x{0,0.[00000]}"), (y_label, "$snap_y{0,0.[000000]}")]
             plot.add_tools(HoverTool(renderers=hovered, tooltips=tips, mode="mouse", line_policy="nearest"))
         self._labels = ColumnDataSource({"x": [], "y": [], "text": []})
-        words = LabelSet(
-            x="x", y="y", text="text", source=self._labels, text_align="center", text_baseline="bottom", y_offset=4,
-            text_font_size="0.9em", text_color=ACCENT,
+        words = plot.text(
+            "x", "y", text="text", source=self._labels, text_align="center", text_baseline="bottom", y_offset=-4,
+            text_font_size="12px", text_color=ACCENT,
         )  # fmt: skip
-        plot.add_layout(words)
-        grow(words, wall=wall)
+        grow(plot.title, wall=wall, glyph=words.glyph)
         self._spans = [
             Span(dimension="height", line_color=MUTED, line_dash="dotted", line_width=1.2, visible=False, level="underlay")
             for _ in range(MARKS)

@@ -216,7 +216,8 @@ def test_a_limit_is_dragged_over_the_histogram_of_values(visit: Callable[..., Vi
 def test_a_drawn_region_has_its_own_trace(visit: Callable[..., Visit], master: Path) -> None:
     seen = complete(visit(tab="eiger", show="raw"))
     seen.page.get_by_role("button", name="Rectangle").click()
-    seen.page.wait_for_timeout(500)
+    expect(seen.page.get_by_text("Press on the image")).to_be_visible(timeout=WAIT_MS)
+    seen.page.wait_for_timeout(300)
     drag(seen, IMAGE, (120, 90), (260, 200))
     until(seen, lambda: "shapes" in link(seen))
     (region,) = from_text(link(seen)["shapes"])
