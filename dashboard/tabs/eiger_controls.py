@@ -68,8 +68,8 @@ class TraceBar:
         self._show.param.watch(lambda event: want(show=event.new), "value")
         self._unit.param.watch(lambda event: want(normalised=bool(event.new)), "value")
         self._method.param.watch(lambda event: want(method=event.new), "value")
-        self._order.param.watch(lambda event: event.new and want(order=min(max(event.new, 1), 10)), "value")
-        self._cutoff.param.watch(lambda event: event.new and event.new > 0 and want(cutoff=event.new), "value")
+        self._order.param.watch(lambda event: want(order=min(max(event.new or 1, 1), 10)), "value")
+        self._cutoff.param.watch(lambda event: want(cutoff=event.new) if (event.new or 0) > 0 else None, "value")
         self._region.param.watch(lambda event: want(region=event.new or WHOLE), "value")
         for name, widget in (("first", self._first), ("last", self._last), ("step", self._step)):
             widget.param.watch(lambda event, name=name: self._frames(name, event.new), "value")

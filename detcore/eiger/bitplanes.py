@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from detcore.eiger.bits import U
 from detcore.eiger.lz4 import decompress
-from detcore.eiger.words import U, add_more, add_words, finish
+from detcore.eiger.words import add_more, add_words, finish
 
 HEADER = 12  # bytes: u64 length of the frame, u32 length of a block, both big-endian
 LENGTH, BLOCK, ENDS, REST, BROKEN = range(1, 6)

@@ -8,14 +8,14 @@ Loop counters are unsigned: with signed ones every index is tested for wrapping,
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-U = np.uint64
+from detcore.eiger.bits import U, bit_length, popcount
+from detcore.eiger.blocks import compare_rest, whole_8, whole_16, whole_32
+
 SUM, VALID, LOW, HIGH, FULL = range(5)
 SATURATED, MOMENT_X, MOMENT_Y = range(3)
 # Bits of the numbers 0..63 at which bit 0, 1, ... of the position in a word is set.
@@ -57,32 +57,6 @@ class Result(NamedTuple):
     missing: np.ndarray  # (plane, word) uint64: in how many frames a pixel was not kept, bit-sliced
     lengths: np.ndarray  # (66,) int64: pixels by the bit length of their value; [65]: all ones
     columns: int  # of the image for the first moments (centre of mass); 0: not wanted
-
-
-def _popcount(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
-
-
-def _zeros(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ARG001
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ARG001
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(types.uint64), generate
-
-
-popcount: Any = intrinsic(_popcount)
-"""Number of ones in a uint64."""
-_zeros_in_front: Any = intrinsic(_zeros)
-
-
-@njit(nogil=True)
-def bit_length(number):  # type: ignore[no-untyped-def]
-    """Return how many bits a uint64 takes."""
-    return U(64) - _zeros_in_front(number)
 
 
 @njit(nogil=True)
@@ -306,7 +280,7 @@ def _regions(planes, stride, n, word, top, inside, some, above, selection, activ
         counts[k + U(1), HIGH] += high
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")  # a call with a dozen arrays costs as much as the work
 def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other, spare, active, numbers):  # type: ignore[no-untyped-def]
     """Add some words of a frame to its numbers.
 
@@ -329,7 +303,23 @@ def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other,
         Whether there is any above.
     """
     low, high, saturated = limits
-    some = _split(planes, stride, n, bits, high, keep, word, inside, other)
+    top = bit_length(high)
+    left, found, total, known = U(0), U(0), U(0), n == stride and top > U(0)
+    if known:
+        if bits == U(16) and n == U(64):
+            left, found, total = whole_16(planes, keep, word, top, inside, active)
+        elif bits == U(32) and n == U(32):
+            left, found, total = whole_32(planes, keep, word, top, inside, active)
+        elif bits == U(8) and n == U(128):
+            left, found, total = whole_8(planes, keep, word, top, inside, active)
+        else:
+            known = False
+    if not known:
+        some = _split(planes, stride, n, bits, high, keep, word, inside, other)
+    else:
+        if left:
+            left, total = compare_rest(planes, n, high, top, inside, total)
+        some = (found | left) != U(0)
     if some:
         count = U(0)
         for w in range(n):
@@ -345,14 +335,26 @@ def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other,
         numbers[FULL] += _at_least(planes, stride, n, bits, saturated, other)
     elif some:
         numbers[FULL] += _at_least(planes, stride, n, bits, saturated, above)
-    if low > U(0):
+    if low == U(1) and known:  # only zeros are too low, and they change no sum
         valid = U(0)
+        for w in range(n):
+            other[w] = U(0)
+        for b in range(top):
+            if active[b]:
+                for w in range(n):
+                    other[w] |= planes[b * stride + w]
+        for w in range(n):
+            inside[w] &= other[w]
+            valid += popcount(inside[w])
+        numbers[VALID] += valid
+    elif low > U(0):
+        valid, known = U(0), False
         _split(planes, stride, n, bits, low - U(1), inside, U(0), other, spare)
         for w in range(n):
             inside[w] &= ~other[w]
             valid += popcount(inside[w])
         numbers[VALID] += valid
-    numbers[SUM] += _total(planes, stride, n, bit_length(high), inside, active)
+    numbers[SUM] += total if known else _total(planes, stride, n, top, inside, active)
     return some
 
 
