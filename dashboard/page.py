@@ -39,7 +39,8 @@ THEME = {
         }
     },
 }
-ORDER = ("occupancy", "showers", "dl1", "area", "eiger")  # of the tabs; links without a name mean the first
+# Of the tabs, behind those that somebody installed on purpose; links without a name mean the first.
+ORDER = ("occupancy", "showers", "dl1", "area", "eiger")
 LOOK = {
     "& .MuiAppBar-root": {
         "backgroundColor": "#10202f",
@@ -77,8 +78,8 @@ def build() -> Page:
 def discover() -> dict[str, type[Tab]]:
     """Return the tabs whose instrument is installed; one that cannot be imported is reported, not fatal."""
     runtime, found = get_runtime(), {}
-    known = [name for name in ORDER if name in runtime.instruments]
-    for name in (*known, *(name for name in runtime.instruments if name not in ORDER)):
+    added = [name for name in runtime.instruments if name not in ORDER]
+    for name in (*added, *(name for name in ORDER if name in runtime.instruments)):
         module = f"dashboard.tabs.{name}"
         try:
             if find_spec(module) is not None:
