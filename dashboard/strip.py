@@ -35,7 +35,7 @@ LEVELS = {
     "partial": "idle",
     "failed": "failed",
 }
-STEP_S = 2.0  # ages of live data are exact to this
+STEP_S = 5.0  # ages of live data are exact to this
 SHOWN = 100  # lines of the log and of the ledger that are sent to a page
 
 

@@ -61,7 +61,7 @@ class Tab:
         self._keys: tuple[str, ...] = ()
         self._asked: object = None
         self._wishes: object = None
-        self._whole, self._turn = True, False
+        self._whole, self._turn = True, 0
         self._counted: str | None = None
         self._earlier: Latest[xr.Dataset] = Latest(EARLIER, session.refresh)
         self._work: Latest[Results] = Latest(RESULTS, session.refresh)
@@ -264,22 +264,26 @@ class Tab:
         return status.reason if snapshot is None else "Nothing has been counted yet."
 
     def _draw(self, results: Results, view: str, *, whole: bool) -> None:
-        """Draw results; while counts grow, what surrounds the map and what hovers over it take turns, to halve their cost."""
+        """Draw results; while counts grow, what surrounds the map and what hovers over it take turns."""
         words = f" · {cut}" if (cut := self.filters.words()) else ""
         look = self.look.checked(dict(self.look) | {"value": view})
         ids = [column.detector_id for column in results.columns]
         detector_id = look.detector if look.detector in ids else ids[0] if ids else 0
         if not ids:
             return
-        self._turn = not self._turn
-        self.headline.fill(results)
+        self._turn = (self._turn + 1) % 3
+        due = [whole or self._turn == turn for turn in range(3)]
         title = f"{look.value.replace('_', ' ').capitalize()} of every channel{words or ' · all hits of all events'}"
-        self.map.fill(results, look, title, hover=whole or self._turn)
+        self.map.fill(results, look, title, hover=due[0])
         self.map.map.choose(look.detector, look.element)
+        if due[1]:
+            self.headline.fill(results)
         if self.wall:
-            self.board.show(results.columns, *results.states(), 0, upright=True)
+            if due[2]:
+                self.board.show(results.columns, *results.states(), 0, upright=True)
             return
-        if whole or not self._turn:
+        if due[1]:
             self.beside.fill(results, look, detector_id, words)
+        if due[2]:
             self._panel(look.panel).fill(results, look, detector_id, words)
         self.controls.fill(results, look, self.filters, words)
