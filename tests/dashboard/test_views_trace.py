@@ -303,7 +303,7 @@ def test_lines_keep_their_colours_and_are_used_again() -> None:
     assert len(trace.figure.renderers) == before
     assert drawn(trace, "$$box 19$$")[1].tolist() == [3, 4, 19]
     assert all("$$" not in item.label.value for item in trace._legend.items)
-    names = [each.name for each in trace.figure.select(HoverTool)[0].renderers]
+    names = [each.name for each in trace._hover.renderers]
     assert names == ["$$box 19$$", "detrended"]
 
 
