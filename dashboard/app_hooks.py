@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bokeh.settings import settings
+
 from dashboard import endpoints
 from dashboard.page import discover
 from dashboard.runtime import get_runtime
@@ -24,6 +26,7 @@ def on_server_loaded(_: ServerContext) -> None:
     except InvalidSettings as error:
         raise SystemExit(str(error)) from None  # Bokeh logs other exceptions and serves broken pages
     runtime.start()
+    settings.resources = "server"  # whatever the environment says: no page may ask another host for its styles
     discover()
     endpoints.watch_loop(runtime)
 
