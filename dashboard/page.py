@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
+from panel.io.resources import LOCAL_DIST
 from panel_material_ui.template import Page
 
 from dashboard import urlstate
@@ -71,6 +72,11 @@ def build() -> Page:
     runtime = get_runtime()
     runtime.start()
     pn.extension("tabulator")
+    if pn.state.curdoc:
+        # Panel says where its styles are when it writes the HTML. A page that took long to load finds its session
+        # gone and is given a new one without HTML, whose styles would come from the Internet.
+        where = f"{pn.state.rel_path}/{LOCAL_DIST}" if pn.state.rel_path else LOCAL_DIST
+        pn.state.curdoc.template_variables.setdefault("dist_url", where)
     return Shell(runtime, discover(), pn.state.session_args or {}).page
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 import dashboard
 
@@ -29,15 +27,6 @@ if TYPE_CHECKING:
 
 APP = Path(dashboard.__file__).parent
 START_S = 90.0
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 DESK = (1600, 900)
 
 
@@ -181,18 +170,6 @@ def server(serve: Callable[..., Server]) -> Server:
     return serve()
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium of this machine, else Playwright's own; one for all tests."""
-    found = os.environ.get("CHROMIUM") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, headless=True, args=list(QUIET))
-        yield chromium
-        chromium.close()
-
-
 @dataclass
 class Visit:
     """One page with what its console and its network said."""
@@ -232,11 +209,17 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
     """Open pages: `visit(tab="occupancy")`, `visit(on=other_server, size=(3840, 2160))`.
 
     At the end of the test each page must have no error on its console and no request to another host;
-    a test that expects errors empties `errors` itself.
+    a test that expects errors empties `errors` itself. `before=f` calls f(page) before the page is asked for.
     """
     visits: list[Visit] = []
 
-    def open_page(*, on: Server | None = None, size: tuple[int, int] = DESK, **query: object) -> Visit:
+    def open_page(
+        *,
+        on: Server | None = None,
+        size: tuple[int, int] = DESK,
+        before: Callable[[Page], None] = lambda _: None,
+        **query: object,
+    ) -> Visit:
         chosen = on or server
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -247,6 +230,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
         page.on("console", lambda line: seen.errors.append(line.text) if line.type == "error" else None)
         page.on("request", lambda request: seen.requests.append(request.url))
         page.on("websocket", lambda socket: seen.requests.append(socket.url))
+        before(page)
         page.goto(chosen.url(**query))
         return seen.ready()
 

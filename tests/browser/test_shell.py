@@ -91,6 +91,23 @@ def test_a_click_changes_the_feed_and_the_link_reproduces_it(fake: Server, visit
     until(again, lambda: number(again) == 15)
 
 
+def test_a_page_that_loads_slowly_asks_no_other_host(
+    serve: Callable[..., Server], plugin: dict[str, str], visit: Callable[..., Visit]
+) -> None:
+    """Its session is over when it is ready; the one it is given instead is made without HTML."""
+    here = serve(env=plugin, args=("--unused-session-lifetime", "500", "--check-unused-sessions", "200"))
+
+    def hold(route: Route) -> None:
+        time.sleep(3)
+        route.continue_()
+
+    seen = visit(on=here, hz=3, steps=400, before=lambda page: page.route("**/panel.min.js*", hold))
+    until(seen, lambda: number(seen) > 2)
+    styles = [url for url in seen.requests if "listpanel.css" in url]
+    assert styles
+    assert seen.outside == []
+
+
 def test_two_viewers_share_one_feed(fake: Server, visit: Callable[..., Visit]) -> None:
     first = visit(on=fake, hz=3, steps=400)
     until(first, lambda: number(first) > 4)

@@ -20,7 +20,6 @@ import pytest
 import scipy.signal
 import xarray as xr
 from matplotlib.image import imread
-from playwright.sync_api import sync_playwright
 
 from detcore.eiger import products, report
 from detcore.eiger.analysis import statistics
@@ -28,7 +27,7 @@ from detcore.eiger.analysis import statistics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 RNG = np.random.default_rng(8)
 NAME = "/somewhere/series_7_master.h5"
@@ -255,25 +254,22 @@ def test_foreign_text_is_text() -> None:
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[Any]:
+def browser_page(browser: Browser) -> Iterator[Any]:
     """A function that opens a file in Chromium without a network and returns the page and its requests."""
-    with sync_playwright() as playwright:
-        place = os.environ.get("CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox", "--disable-gpu"])
-        context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
+    context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
 
-        def opened(path: Path) -> tuple[Page, list[str], list[str]]:
-            page = context.new_page()
-            asked: list[str] = []
-            wrong: list[str] = []
-            page.on("request", lambda request: asked.append(request.url))
-            page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.goto(path.as_uri())
-            return page, asked, wrong
+    def opened(path: Path) -> tuple[Page, list[str], list[str]]:
+        page = context.new_page()
+        asked: list[str] = []
+        wrong: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(path.as_uri())
+        return page, asked, wrong
 
-        yield opened
-        browser.close()
+    yield opened
+    context.close()
 
 
 @pytest.mark.browser
