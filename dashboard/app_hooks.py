@@ -27,6 +27,7 @@ def on_server_loaded(_: ServerContext) -> None:
         raise SystemExit(str(error)) from None  # Bokeh logs other exceptions and serves broken pages
     runtime.start()
     settings.resources = "server"  # whatever the environment says: no page may ask another host for its styles
+    settings.perform_document_validation = False  # a walk over all models at each change; the tests look instead
     discover()
     endpoints.watch_loop(runtime)
 
