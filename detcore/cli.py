@@ -30,7 +30,7 @@ class _Verbs(click.Group):
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
-        known, broken = instruments()
+        known, broken = instruments(cmd_name)
         for problem in broken:
             console.print(f"warning: {problem}", style="yellow", markup=False)
         return known[cmd_name].commands() if cmd_name in known else None
@@ -79,8 +79,8 @@ def serve(
         environment["DETCORE_SETTINGS"] = str(Path(settings).resolve())
     command = [sys.executable, "-m", "panel", "serve", str(spec.submodule_search_locations[0])]
     command += ["--port", str(port), "--address", address]
-    # a closed page is forgotten after seconds, not minutes; all viewers share one process, or live state would split
-    command += ["--unused-session-lifetime", "3000", "--check-unused-sessions", "1000"]
+    # Feeds without viewers stop soon. A page that takes longer to load is built twice, so not at once.
+    command += ["--unused-session-lifetime", "15000", "--check-unused-sessions", "3000"]
     for origin in origins:
         command += ["--allow-websocket-origin", origin]
     if show:

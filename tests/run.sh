@@ -71,4 +71,8 @@ say "$(python --version), $("$CHROMIUM" --version 2>/dev/null), $(redis-server -
 say "linters"
 python -m poethepoet lint
 say "tests"
-exec python -m pytest "$@"
+[ $# = 0 ] || exec python -m pytest "$@"
+# What needs a browser or measures loads runs alone, so that nothing is late because of another test.
+python -m pytest --numprocesses auto --dist loadfile -m "not browser and not slow" || failed=1
+python -m pytest -m "browser or slow" || failed=1
+[ -z "${failed:-}" ] || stop "tests failed; see above"

@@ -292,11 +292,15 @@ class Instrument:
 
 
 @cache
-def instruments() -> tuple[dict[str, Instrument], tuple[Problem, ...]]:
-    """Return the installed instruments by name, and the plug-ins that could not be loaded."""
+def instruments(only: str | None = None) -> tuple[dict[str, Instrument], tuple[Problem, ...]]:
+    """Return the installed instruments by name, and the plug-ins that could not be loaded.
+
+    Loading all of them takes seconds; `only` loads the one of that name, if there is one.
+    """
     found: dict[str, Instrument] = {}
     broken: list[Problem] = []
-    for entry in sorted(entry_points(group="detcore.instruments"), key=lambda entry: entry.name):
+    entries = entry_points(group="detcore.instruments")
+    for entry in sorted(entries if only is None else entries.select(name=only), key=lambda entry: entry.name):
         try:
             instrument = entry.load()
             if not isinstance(instrument, Instrument):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 import xarray as xr
 
 from detcore.core.schema import FRAME
@@ -147,6 +146,8 @@ def correlate(
     corrected = np.divide(value, relative, out=np.full(len(value), np.nan), where=relative > 0)
     pearson, p_value = np.nan, np.nan
     if len(value) > 2 and np.ptp(value) > 0 and np.ptp(level) > 1e-12 * abs(mean):
+        import scipy.stats  # noqa: PLC0415 - takes a second to load, which every command would wait for
+
         pearson, p_value = (float(one) for one in scipy.stats.pearsonr(value, level))
     return xr.Dataset(
         {

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from detcore.core.schema import FRAME
 from detcore.eiger.analysis import describe, outliers, statistics
@@ -19,6 +18,7 @@ from detcore.eiger.spectra import spectral_lines, spectrum
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 MAX_POINTS: Final = 100_000  # of the curves; longer series are drawn by the extremes of each piece
@@ -78,6 +78,8 @@ def figure(data: Any, title: str, method: str = "linear", *, frame_time: float |
     data, title, method, frame_time
         As for `page`.
     """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second to load, which every command would wait for
+
     trace = Trace.of(data, frame_time)
     curves, amplitudes = traces(trace, method), spectrum(trace, method)
     drawn = Figure(figsize=(12, 7), layout="constrained")

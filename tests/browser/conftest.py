@@ -204,13 +204,8 @@ class Visit:
         return path
 
 
-@pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
-    """Open pages: `visit(tab="occupancy")`, `visit(on=other_server, size=(3840, 2160))`.
-
-    At the end of the test each page must have no error on its console and no request to another host;
-    a test that expects errors empties `errors` itself. `before=f` calls f(page) before the page is asked for.
-    """
+def visits_of(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
+    """Open pages, and in the end look at what went wrong on them."""
     visits: list[Visit] = []
 
     def open_page(
@@ -239,3 +234,34 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
     for seen in visits:
         seen.page.context.close()
     assert found == [([], [])] * len(found), "errors on the console, requests that left the host"
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
+    """Open pages: `visit(tab="occupancy")`, `visit(on=other_server, size=(3840, 2160))`.
+
+    At the end of the test each page must have no error on its console and no request to another host;
+    a test that expects errors empties `errors` itself. `before=f` calls f(page) before the page is asked for.
+    """
+    yield from visits_of(browser, server)
+
+
+@pytest.fixture(scope="module")
+def keep(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
+    """As `visit`, for pages that the tests of a module share: a page costs seconds."""
+    yield from visits_of(browser, server)
+
+
+@pytest.fixture(scope="module")
+def yard(serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> tuple[Server, Path]:
+    """A server and its data root, in which each test has a folder."""
+    root = tmp_path_factory.mktemp("yard")
+    return serve(roots=[root]), root
+
+
+@pytest.fixture
+def folder(yard: tuple[Server, Path], request: pytest.FixtureRequest) -> Path:
+    """An empty folder in the data root."""
+    path = yard[1] / f"{request.node.originalname}_{len(list(yard[1].iterdir()))}"
+    path.mkdir()
+    return path

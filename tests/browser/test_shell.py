@@ -16,6 +16,8 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from playwright.sync_api import Route
+
     from tests.browser.conftest import Server, Visit
 
 pytestmark = pytest.mark.browser

@@ -178,7 +178,7 @@ def test_every_reduction_has_a_sample_and_every_sample_its_reduction():
     assert {name for name in known if name.startswith("detcore.")} == named(every(Reduction))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_laws(name, registered, data):
     sample = data.draw(registered)
@@ -194,7 +194,7 @@ def test_steps_leave_their_chunk_alone_and_work_row_by_row():
     steps = {one for one in every(Step) if not inspect.isabstract(one)}
     occupancy = sys.modules["strategies_occupancy"]
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def hold(data):
         chunk = data.draw(occupancy.spills())
@@ -293,7 +293,7 @@ def obeys(reduction):
 
     # not shrunk: that it fails is all that is asked
     @settings(
-        max_examples=60,
+        max_examples=30,
         deadline=None,
         database=None,
         phases=[Phase.generate],
