@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 APP = Path(dashboard.__file__).parent
-START_S = 90.0
+START_S = 180.0
 DESK = (1600, 900)
 
 
@@ -192,7 +192,7 @@ class Visit:
             .filter(m => m.type == kind).map(m => {what})"""
         return list(self.page.evaluate(script, kind))
 
-    def ready(self, timeout: float = 30_000) -> Visit:
+    def ready(self, timeout: float = 90_000) -> Visit:
         """Wait until the status strip is drawn and the connection is up."""
         self.page.locator(".dc-strip").first.wait_for(state="visible", timeout=timeout)
         return self

@@ -117,7 +117,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     assert errors == []
 
 
-def until(page: Page, name: str, wanted: Callable[[dict[str, Any]], bool], seconds: float = 15) -> dict[str, Any]:
+def until(page: Page, name: str, wanted: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
     """The figure as soon as it is as wanted."""
     end = time.monotonic() + seconds
     found: Any = None

@@ -116,7 +116,7 @@ def test_a_cancelled_run_gives_what_it_has_marked_partial(toys, executor):
     threading.Timer(0.2, cancel.set).start()
     began = time.monotonic()
     data = run(source, toys.Roll(), executor=executor, cancel=cancel)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50  # all of it would take 100 s
     assert data.attrs["status"] == "partial"
     done = [ref for ref in source.plan() if ref.start < data.sizes["row"]]
     seen = set(data["rows"].values)

@@ -59,7 +59,7 @@ def test_each_is_survived_with_words(broken_series):
     for name, broken in broken_series.items():
         began = time.monotonic()
         numbers, words = outcome(broken.path)
-        assert time.monotonic() - began < 5, name
+        assert time.monotonic() - began < 60, name  # it does not hang
         if broken.sound:
             assert words == [], name
             assert len(numbers) == broken.frames, name

@@ -205,7 +205,11 @@ def test_demo_and_help() -> None:
         assert "Usage: detcore" in done.output
 
 
-def test_installed_command_needs_no_browser_library() -> None:
-    code = "import sys, detcore.cli, detcore.occupancy.cli; print([m for m in ('panel', 'bokeh', 'holoviews') if m in sys.modules])"
+def test_a_command_loads_no_browser_library_and_no_other_instrument() -> None:
+    code = (
+        "import sys, detcore.cli; detcore.cli.main(['occupancy', '--help'], standalone_mode=False);"
+        "print([m for m in ('panel', 'bokeh', 'holoviews', 'detcore.eiger') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.startswith("Usage:")
+    assert done.stdout.splitlines()[-1] == "[]"

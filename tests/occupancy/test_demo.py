@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 
 import numpy as np
@@ -294,9 +293,7 @@ def test_the_demo_has_the_faults_it_lists_and_no_other_silent_channel(demo_count
 
 
 def test_the_demo_is_written_once(tmp_path):
-    began = time.perf_counter()
     paths = demo.write(tmp_path)
-    assert time.perf_counter() - began < 20  # about 1.5 s on two idle cores; the page waits for it at first start
     before = [path.stat().st_mtime_ns for path in paths]
     assert demo.write(tmp_path) == paths
     assert [path.stat().st_mtime_ns for path in paths] == before
