@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 import dashboard
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 APP = Path(dashboard.__file__).parent
 START_S = 180.0
 DESK = (1600, 900)
+PATIENCE_MS = 90_000  # machines are shared; a page that never comes is what fails
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def free_port() -> int:
@@ -192,7 +195,7 @@ class Visit:
             .filter(m => m.type == kind).map(m => {what})"""
         return list(self.page.evaluate(script, kind))
 
-    def ready(self, timeout: float = 90_000) -> Visit:
+    def ready(self, timeout: float = PATIENCE_MS) -> Visit:
         """Wait until the status strip is drawn and the connection is up."""
         self.page.locator(".dc-strip").first.wait_for(state="visible", timeout=timeout)
         return self
@@ -218,6 +221,7 @@ def visits_of(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]
         chosen = on or server
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         seen = Visit(page, chosen)
         visits.append(seen)

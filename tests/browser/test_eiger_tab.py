@@ -271,14 +271,11 @@ def test_a_click_on_an_outlier_shows_the_frame(steady: Visit, master: Path) -> N
     until(seen, lambda: link(seen).get("frame") == str(SPIKE))
 
     def is_frame(number: int) -> bool:
-        values = eiger.read_frame(master, number).values
-        found = [
-            one
-            for one in seen.models("ColumnDataSource", "m.name == 'detector image' ? Array.from(m.data.value[0]) : []")
-            if one
-        ]
+        values = eiger.read_frame(master, number).values.ravel()
+        some = "Array.from(m.data.value[0]).filter((_, i) => i % 17 == 0)"  # all of them take seconds to arrive
+        found = next(filter(None, seen.models("ColumnDataSource", f"m.name == 'detector image' ? {some} : []")), [])
         good = eiger.open_files(master).schema().attrs["pixel_mask"].ravel() == 0
-        return bool(found) and len(found[0]) == values.size and bool((np.array(found[0]) == values.ravel())[good].all())
+        return len(found) == len(values[::17]) and bool((np.array(found) == values[::17])[good[::17]].all())
 
     until(seen, lambda: is_frame(SPIKE))
     seen.page.get_by_role("button", name="Next frame").click()

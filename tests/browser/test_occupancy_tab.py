@@ -316,6 +316,7 @@ def test_data_and_reference_are_chosen_with_the_mouse(
     one = int(occupancy.reduce(spills[1:2])["hits"].sum())
     until(seen, lambda: int(channels(seen, "hits").sum()) == one)
     seen.page.get_by_role("button", name="Reference").click()
+    seen.page.locator(".entry:visible", has_text=folder.name).dblclick()
     seen.page.locator(".entry:visible", has_text="counts.json").wait_for()
     seen.page.locator(".entry:visible", has_text=spills[0].name).dblclick()
     until(seen, lambda: f"reference={folder.name}/{spills[0].name}" in unquote(seen.page.url))

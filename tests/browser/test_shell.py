@@ -273,7 +273,7 @@ def test_wall_display(fake: Server, visit: Callable[..., Visit]) -> None:
     high = page.locator(".dc-strip").bounding_box()
     assert high is not None
     assert high["height"] > 100, "the strip must be large on a 4K wall"
-    expect(page.locator(".heading")).to_have_text("Fake detector", timeout=8_000)
+    expect(page.locator(".heading")).to_have_text("Fake detector", timeout=60_000)
     until(seen, lambda: number(seen) > 1)
 
 
