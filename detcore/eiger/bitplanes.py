@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from detcore.eiger.bits import U
+from detcore.eiger.bits import LANES, U
 from detcore.eiger.lz4 import decompress
 from detcore.eiger.words import add_more, add_words, finish
 
@@ -36,10 +36,10 @@ def big_endian(payload, at, n):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _check(payload, start, end, item, pixels):  # type: ignore[no-untyped-def]
-    """Walk the lengths of a frame, before anything is decoded.
+def _block_bytes(payload, start, end, item, pixels):  # type: ignore[no-untyped-def]
+    """Check the header of a frame.
 
-    Returns (0, length of a block in bytes, 0, 0), or which fault, in which block, found and expected.
+    Returns (0, length of a block in bytes, 0, 0), or which fault, 0, found and expected.
     """
     size, expected, one = end - start, pixels * item, 8 * item
     if size < HEADER:
@@ -49,20 +49,7 @@ def _check(payload, start, end, item, pixels):  # type: ignore[no-untyped-def]
         return LENGTH, 0, found, expected
     if block == 0 or block % one:
         return BLOCK, 0, block, one
-    block = min(block, expected // one * one)
-    at, done, number = HEADER, 0, 0
-    while expected - done >= one:
-        at += 4
-        if at <= size:
-            at += big_endian(payload, start + at - 4, 4)
-        if at > size:
-            return ENDS, number, at, size
-        done += min(block, (expected - done) // one * one)
-        number += 1
-    at += expected - done
-    if at != size:
-        return REST, 0, at, size
-    return 0, max(block, one), 0, 0
+    return 0, max(min(block, expected // one * one), one), 0, 0
 
 
 @njit(nogil=True)
@@ -118,7 +105,7 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
         start, end = end, end + sizes[frame]
         fault[1] = PLAIN * item
         if decoder:
-            fault[0], fault[1], fault[2], fault[3] = _check(payload, start, end, item, pixels)
+            fault[0], fault[1], fault[2], fault[3] = _block_bytes(payload, start, end, item, pixels)
         elif end - start != pixels * item:
             fault[0], fault[1], fault[2], fault[3] = LENGTH, 0, end - start, pixels * item
         fault[4] = frame
@@ -127,15 +114,15 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
         block = fault[1]
         if room != block:
             room = block
-            raw = np.empty(block + 192, np.uint8)
+            raw = np.empty(block + 64 + 8 * LANES, np.uint8)
             shift = -raw.ctypes.data % 64  # whole cache lines
             data = raw[shift : shift + (block + 63) // 64 * 64]
             planes = data.view(np.uint64)
             stride = U(block // item // 64 + 3)  # of what is staged: a rest of 7 bytes, the end, zeros
-            staged = np.empty(np.int64(bits * stride) * 8, np.uint8)
+            staged = np.empty(np.int64(bits * stride + U(LANES)) * 8, np.uint8)
             words = staged.view(np.uint64)
-            above = np.empty(np.int64(stride), np.uint64)
-            inside, other, spare = np.empty_like(above), np.empty_like(above), np.empty_like(above)
+            above = np.empty(np.int64(stride) + LANES, np.uint64)
+            inside, other = np.empty_like(above), np.empty_like(above)
         cursor[:] = selection.runs[:-1]
         numbers[:] = 0
         at, left, number, word, filled, last = start, pixels, 0, U(0), 0, False
@@ -146,7 +133,10 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
             if left >= 8:
                 n = min(block // item, left // 8 * 8)
                 if decoder:
-                    length = big_endian(payload, at, 4)
+                    length = big_endian(payload, at, 4) if at + 4 <= end else 0
+                    if at + 4 + length > end:  # never leave that to the decoder, which may trust it
+                        fault[0], fault[1], fault[2], fault[3] = ENDS, number, at + 4 + length - start, end - start
+                        return
                     wrote = decompress(decoder, source + np.uintp(at + 4), data.ctypes.data, length, n * item)
                     if wrote != n * item:
                         fault[0], fault[1], fault[2], fault[3] = BROKEN, number, wrote, n * item
@@ -158,6 +148,9 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
                 left -= n
                 number += 1
             last = left < 8
+            if last and at + left * item != end:
+                fault[0], fault[1], fault[2], fault[3] = REST, 0, at + left * item - start, end - start
+                return
             if n % 64 == 0 and filled == 0 and not (last and left):
                 used, step, count = planes, U(n // 64), U(n // 64)
             else:
@@ -165,7 +158,7 @@ def reduce_frames(payload, sizes, decoder, item, pixels, limits, selection, resu
                 if last:
                     filled = _stage_end(payload, at, left, item, filled, bits, stride, staged)
                 count = U(filled // 8)
-            some = add_words(used, step, count, word, bits, limits, keep, above, inside, other, spare, active, numbers)
+            some = add_words(used, step, count, word, bits, limits, keep, above, inside, numbers)
             if more:
                 add_more(
                     used,

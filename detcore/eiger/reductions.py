@@ -201,9 +201,11 @@ class Intensity(Limits, Reduction):
         columns = list(state.pixels.columns) or [0]
         state.pieces.append(
             {
-                "frame": chunk["frame_number"].values.astype(np.int64),
+                "frame": chunk.variables["frame_number"].values.astype(np.int64),
                 "file": np.full(n, _number(state.files, chunk.attrs["file"]), np.int32),
-                "time": chunk["start_time"].values.astype(np.float64) if "start_time" in chunk else np.full(n, np.nan),
+                "time": chunk.variables["start_time"].values.astype(np.float64)
+                if "start_time" in chunk
+                else np.full(n, np.nan),
                 "counts": counts[:, columns].astype(np.int64),
                 "extra": np.column_stack([extra, counts[:, 0, SUM]]),
             }
@@ -307,8 +309,8 @@ def _stored(chunk: xr.Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64], np
         The type is not one of whole numbers, the encoding unknown, or the sizes are not those of the payload.
     """
     file, encoding, dtype = chunk.attrs["file"], chunk.attrs["encoding"], np.dtype(chunk.attrs["dtype"])
-    payload = np.ascontiguousarray(chunk["payload"].values)
-    sizes = chunk["payload_size"].values.astype(np.int64)
+    payload = np.ascontiguousarray(chunk.variables["payload"].values)
+    sizes = chunk.variables["payload_size"].values.astype(np.int64)
     if dtype.kind not in "ui" or (dtype.itemsize == 8 and encoding != "raw"):
         msg = f"{file}: {dtype} pixels, {encoding}; expected whole numbers of 8, 16 or 32 bits"
         raise ValueError(msg)
@@ -363,5 +365,5 @@ def _words(chunk: xr.Dataset, fault: NDArray[np.int64]) -> str:
     """Say what is wrong with a frame."""
     which, block, found, expected, frame = fault.tolist()
     reason = FAULTS[which].format(at=block, found=found, expected=expected)
-    number = int(chunk["frame_number"].values[frame])
+    number = int(chunk.variables["frame_number"].values[frame])
     return f"{chunk.attrs['file']}: frame {number} is corrupt: {reason}"

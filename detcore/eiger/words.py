@@ -13,8 +13,20 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from detcore.eiger.bits import U, bit_length, popcount
-from detcore.eiger.blocks import compare_rest, whole_8, whole_16, whole_32
+from detcore.eiger.bits import (
+    LANES,
+    U,
+    any_of,
+    bit_length,
+    both,
+    either,
+    load,
+    nothing,
+    ones_of,
+    popcount,
+    store,
+    without,
+)
 
 SUM, VALID, LOW, HIGH, FULL = range(5)
 SATURATED, MOMENT_X, MOMENT_Y = range(3)
@@ -59,103 +71,30 @@ class Result(NamedTuple):
     columns: int  # of the image for the first moments (centre of mass); 0: not wanted
 
 
-@njit(nogil=True)
-def _split(planes, stride, n, bits, limit, keep, first, rest, equal):  # type: ignore[no-untyped-def]
-    """Leave in `rest` the pixels of keep[first], ... that are not above `limit`; returns whether any was.
+@njit(nogil=True, forceinline=True)
+def _above(planes, stride, at, bits, limit, candidates):  # type: ignore[no-untyped-def]
+    """Return those of the candidates (`many`) at word `at` whose value, of so many bits, is above `limit`.
 
     Planes above the limit's highest bit decide alone, and nearly always no other pixel has that bit either: the
-    comparison from the most significant bit down is rarely reached. Planes are taken four at a time, the last one
-    several times if they do not come out even. Each loop writes one array: with two, LLVM would need more checks
-    whether arrays overlap than it allows itself, and would not vectorise.
+    comparison from the most significant bit down is rarely reached.
     """
-    length, end, found, left = bit_length(limit), bits - U(1), U(0), U(0)
-    for w in range(n):
-        rest[w] = keep[first + w]
-    b = length
-    while b < bits:
-        one, two = b * stride, min(b + U(1), end) * stride
-        three, four = min(b + U(2), end) * stride, min(b + U(3), end) * stride
-        for w in range(n):
-            over = planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w]
-            found |= rest[w] & over
-            rest[w] &= ~over
-        b += U(4)
+    length, over = bit_length(limit), nothing()
+    for b in range(length, bits):
+        over = either(over, load(planes, b * stride + at))
+    over = both(over, candidates)
     if length > U(0) and (limit + U(1)) >> length != U(1):  # else all ones: nothing of that length is above
-        top = (length - U(1)) * stride
-        for w in range(n):
-            left |= rest[w] & planes[top + w]
-        if left:
-            found |= _compare(planes, stride, n, limit, length, rest, equal)
-    return found != U(0)
-
-
-@njit(nogil=True)
-def _compare(planes, stride, n, limit, length, rest, equal):  # type: ignore[no-untyped-def]
-    """Take what is above `limit` out of `rest`, bit by bit; returns 0 if there was none."""
-    found, left, b = U(0), U(1), length
-    for w in range(n):
-        equal[w] = rest[w]
-    while b > U(0) and left != U(0):
-        b -= U(1)
-        o, left = b * stride, U(0)
-        if (limit >> b) & U(1):
-            for w in range(n):
-                equal[w] &= planes[o + w]
-                left |= equal[w]
-        else:
-            for w in range(n):
-                over = equal[w] & planes[o + w]
-                found |= over
-                rest[w] &= ~over
-            for w in range(n):
-                equal[w] &= ~planes[o + w]
-                left |= equal[w]
-    return found
-
-
-@njit(nogil=True)
-def _total(planes, stride, n, top, inside, active):  # type: ignore[no-untyped-def]
-    """Add up the values of the pixels `inside`; note which planes have any of their bits."""
-    total, b = U(0), U(0)
-    while b < top:
-        last = top - U(1)
-        one, two = b * stride, min(b + U(1), last) * stride
-        three, four = min(b + U(2), last) * stride, min(b + U(3), last) * stride
-        found = U(0)
-        for w in range(n):
-            found |= inside[w] & (planes[one + w] | planes[two + w] | planes[three + w] | planes[four + w])
-        if found:
-            ones, twos, fours, eights = U(0), U(0), U(0), U(0)
-            for w in range(n):
-                ones += popcount(inside[w] & planes[one + w])
-                twos += popcount(inside[w] & planes[two + w])
-                fours += popcount(inside[w] & planes[three + w])
-                eights += popcount(inside[w] & planes[four + w])
-            active[b], active[b + U(1)], active[b + U(2)], active[b + U(3)] = ones, twos, fours, eights
-            for p in range(b, min(b + U(4), top)):
-                total += active[p] << p
-        else:
-            active[b], active[b + U(1)], active[b + U(2)], active[b + U(3)] = found, found, found, found
-        b += U(4)
-    return total
-
-
-@njit(nogil=True)
-def _at_least(planes, stride, n, bits, limit, candidates):  # type: ignore[no-untyped-def]
-    """Count the candidates whose value is `limit` or more; they are few."""
-    count = U(0)
-    for w in range(n):
-        equal, above, b = candidates[w], U(0), bits
-        while equal and b > U(0):
-            b -= U(1)
-            plane = planes[b * stride + w]
-            if (limit >> b) & U(1):
-                equal &= plane
-            else:
-                above |= equal & plane
-                equal &= ~plane
-        count += popcount(equal | above)
-    return count
+        equal = both(without(candidates, over), load(planes, (length - U(1)) * stride + at))
+        left = length - U(1) if any_of(equal) else U(0)
+        while left > U(0):
+            while left > U(0) and (limit >> (left - U(1))) & U(1):
+                left -= U(1)
+                equal = both(equal, load(planes, left * stride + at))
+            if left > U(0):
+                left -= U(1)
+                plane = load(planes, left * stride + at)
+                over = either(over, both(equal, plane))
+                equal = without(equal, plane)
+    return over
 
 
 @njit(nogil=True)
@@ -243,7 +182,11 @@ def _lengths(planes, stride, n, bits, keep, first, seen, lengths):  # type: igno
                 seen[w] |= planes[b * stride + w] & keep[first + w]
             lengths[b + U(1)] += ones
             if b == bits - U(1):
-                lengths[65] += _at_least(planes, stride, n, bits, (U(2) << b) - U(1), seen)
+                for w in range(n):
+                    full = seen[w]
+                    for lower in range(b):
+                        full &= planes[lower * stride + w]
+                    lengths[65] += popcount(full)
 
 
 @njit(nogil=True)
@@ -280,20 +223,19 @@ def _regions(planes, stride, n, word, top, inside, some, above, selection, activ
         counts[k + U(1), HIGH] += high
 
 
-@njit(nogil=True, inline="always")  # a call with a dozen arrays costs as much as the work
-def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other, spare, active, numbers):  # type: ignore[no-untyped-def]
+@njit(nogil=True, forceinline=True)
+def add_words(planes, stride, n, word, bits, limits, keep, above, inside, numbers):  # type: ignore[no-untyped-def]
     """Add some words of a frame to its numbers.
 
     Parameters
     ----------
     planes
         (plane * stride,) uint64; the first `n` words of each plane are meant, they are `word`, ... of the frame.
+        Whatever is behind them, LANES words can be read there.
     keep
         (word,) uint64, pixels of the frame that count.
-    above, inside, other, spare
-        (at least n,) uint64, written: pixels above the upper limit (unless there is none), within both; scratch.
-    active
-        (72,) uint64, written: 0 for planes without a bit of the pixels inside.
+    above, inside
+        (at least n + LANES,) uint64, written: pixels above the upper limit, if there are any, and within both.
     numbers
         (5,) uint64, added to: SUM, VALID, LOW, HIGH, FULL.
 
@@ -303,58 +245,44 @@ def add_words(planes, stride, n, word, bits, limits, keep, above, inside, other,
         Whether there is any above.
     """
     low, high, saturated = limits
-    top = bit_length(high)
-    left, found, total, known = U(0), U(0), U(0), n == stride and top > U(0)
-    if known:
-        if bits == U(16) and n == U(64):
-            left, found, total = whole_16(planes, keep, word, top, inside, active)
-        elif bits == U(32) and n == U(32):
-            left, found, total = whole_32(planes, keep, word, top, inside, active)
-        elif bits == U(8) and n == U(128):
-            left, found, total = whole_8(planes, keep, word, top, inside, active)
-        else:
-            known = False
-    if not known:
-        some = _split(planes, stride, n, bits, high, keep, word, inside, other)
-    else:
-        if left:
-            left, total = compare_rest(planes, n, high, top, inside, total)
-        some = (found | left) != U(0)
-    if some:
-        count = U(0)
-        for w in range(n):
-            above[w] = keep[word + w] & ~inside[w]
-            count += popcount(above[w])
-        numbers[HIGH] += count
-    if saturated <= high:
-        for w in range(n):
-            other[w] = U(0)
-        for b in range(bit_length(saturated) - U(1), bits):
-            for w in range(n):
-                other[w] |= planes[b * stride + w] & keep[word + w]
-        numbers[FULL] += _at_least(planes, stride, n, bits, saturated, other)
-    elif some:
-        numbers[FULL] += _at_least(planes, stride, n, bits, saturated, above)
-    if low == U(1) and known:  # only zeros are too low, and they change no sum
-        valid = U(0)
-        for w in range(n):
-            other[w] = U(0)
+    top, step = bit_length(high), U(LANES)
+    some, total, valid, too_high, full, at = False, U(0), U(0), U(0), U(0), U(0)
+    while at < n:
+        if at + step <= n:
+            kept = load(keep, word + at)
+        else:  # what is behind the words does not count
+            store(inside, at, nothing())
+            for w in range(at, n):
+                inside[w] = keep[word + w]
+            kept = load(inside, at)
+        over = _above(planes, stride, at, bits, high, kept)
+        within = without(kept, over)
+        there = any_of(over)
+        if there:
+            too_high += ones_of(over)
+            if not some:
+                for w in range(at):
+                    above[w] = U(0)
+            some = True
+        if some:
+            store(above, at, over)
+        if saturated <= high:
+            full += ones_of(_above(planes, stride, at, bits, saturated - U(1), kept))
+        elif there:
+            full += ones_of(_above(planes, stride, at, bits, saturated - U(1), over))
+        if low > U(0):
+            within = _above(planes, stride, at, top, low - U(1), within)
+            valid += ones_of(within)
+        store(inside, at, within)
         for b in range(top):
-            if active[b]:
-                for w in range(n):
-                    other[w] |= planes[b * stride + w]
-        for w in range(n):
-            inside[w] &= other[w]
-            valid += popcount(inside[w])
-        numbers[VALID] += valid
-    elif low > U(0):
-        valid, known = U(0), False
-        _split(planes, stride, n, bits, low - U(1), inside, U(0), other, spare)
-        for w in range(n):
-            inside[w] &= ~other[w]
-            valid += popcount(inside[w])
-        numbers[VALID] += valid
-    numbers[SUM] += total if known else _total(planes, stride, n, top, inside, active)
+            plane = both(within, load(planes, b * stride + at))
+            if any_of(plane):
+                total += ones_of(plane) << b
+        at += step
+    numbers[SUM] += total
+    numbers[VALID] += valid
+    numbers[HIGH] += too_high
+    numbers[FULL] += full
     return some
 
 
@@ -364,6 +292,10 @@ def add_more(  # type: ignore[no-untyped-def]
 ):
     """Add the same words to what else is wanted; to be called after `add_words`."""
     top = bit_length(limits.high)
+    for p in range(top):
+        active[p] = U(0)
+        for w in range(n):
+            active[p] |= planes[p * stride + w] & inside[w]
     if len(cursor):
         _regions(planes, stride, n, word, top, inside, some, above, selection, active, cursor, result.counts[frame])
     if result.columns:

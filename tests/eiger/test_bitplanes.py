@@ -61,7 +61,7 @@ def expected(frames, good, low, high):
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
 @pytest.mark.parametrize("block", [0, 8, 24, 64, 72, 128, 4096])
-@pytest.mark.parametrize("shape", [(37, 53), (64, 96), (2, 3), (13, 11), (1, 8)])
+@pytest.mark.parametrize("shape", [(37, 53), (64, 96), (131, 130), (2, 3), (13, 11), (1, 8)])
 def test_numbers_are_those_of_numpy(dtype, block, shape, eiger_chunks):
     frames = frames_of(dtype, shape)
     pixel_mask = (RNG.random(shape) < 0.1).astype(np.uint32)
