@@ -106,7 +106,7 @@ class Parameters(BaseModel):
 
     def to_yaml(self) -> str:
         """Return the changed fields as YAML."""
-        return yaml.safe_dump(_plain(self.changed()), sort_keys=False, allow_unicode=True)
+        return text_of(_plain(self.changed()))
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
@@ -129,6 +129,13 @@ class Parameters(BaseModel):
             else:
                 arguments += [f"--{flag}", _text(value)]
         return arguments
+
+
+def text_of(values: Mapping[str, Any]) -> str:
+    """Write ``name: value`` lines, in this order, that `mapping_from_yaml` reads back as they were."""
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # The library writes this line break as it is, but reads it as a space.
+    return yaml.safe_dump(values, sort_keys=False) if "\x85" in text else text
 
 
 def mapping_from_yaml(text: str) -> dict[str, Any]:

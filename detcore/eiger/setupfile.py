@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import yaml
 from pydantic import Field, field_validator
 
-from detcore.core.parameters import InvalidParameters, mapping_from_yaml
+from detcore.core.parameters import InvalidParameters, mapping_from_yaml, text_of
 from detcore.eiger.reductions import MAX_REGIONS, Limits, NamedRegion
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Setup(Limits):
         """Return limits and regions as YAML; the limits always, so that later defaults do not change them."""
         values = {name: getattr(self, name) for name in Limits.model_fields}
         values["regions"] = [{"name": one.name, "region": one.region.to_dict()} for one in self.regions]
-        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        return text_of(values)
 
     @property
     def limits(self) -> Limits:

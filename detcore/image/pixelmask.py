@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import h5py
 import numpy as np
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from detcore.core.parameters import mapping_from_yaml
+from detcore.core.parameters import mapping_from_yaml, text_of
 from detcore.core.paths import atomic
 from detcore.image.checks import checked_shape, read_model
 from detcore.image.operations import BITS, AnyOperation, good_pixels
@@ -112,7 +111,7 @@ class PixelMask(BaseModel):
 
     def to_yaml(self) -> str:
         """Return the operations as text; `from_yaml` gives back an equal value."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return text_of(self.model_dump(mode="json"))
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:

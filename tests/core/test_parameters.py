@@ -77,6 +77,8 @@ def test_only_what_was_changed_is_written():
     assert Cut().to_query() == {}
     assert Cut().to_arguments() == []
     assert Cut.from_yaml(Cut().to_yaml()) == Cut()
+    for note in ("next\x85line", "\u2028", "\ufeff", "ü: # ' \n\t"):
+        assert Cut.from_yaml(Cut(note=note).to_yaml()).note == note
     cut = Cut(low=3, fast=True, safe=False, names="x, y", spills="5:")
     assert cut.to_query() == {"low": "3", "fast": "1", "safe": "0", "names": "x,y", "spills": "5:"}
     assert cut.to_arguments() == ["--low", "3", "--fast", "--no-safe", "--names", "x,y", "--spills", "5:"]
