@@ -72,7 +72,7 @@ say "linters"
 python -m poethepoet lint
 say "tests"
 [ $# = 0 ] || exec python -m pytest "$@"
-# What needs a browser or measures loads runs alone, so that nothing is late because of another test.
-python -m pytest --numprocesses auto --dist loadfile -m "not browser and not slow" || failed=1
-python -m pytest -m "browser or slow" || failed=1
+# What needs a browser runs alone, so that nothing is late because of another test.
+python -m pytest --numprocesses auto --dist loadfile -m "not browser" || failed=1
+python -m pytest -m browser || failed=1
 [ -z "${failed:-}" ] || stop "tests failed; see above"
