@@ -1,4 +1,4 @@
-"""A plot of a few lines and points over one axis, linear or logarithmic, for the panels of the Eiger tab."""
+"""A plot of a few lines and points over one axis, linear or logarithmic, for the panels of tabs."""
 
 from __future__ import annotations
 
@@ -54,10 +54,13 @@ class Plot:
         Logarithmic axes; what is not positive is left out.
     wall
         For a wall display.
+    prefix
+        Of the names of the sources.
     """
 
     def __init__(
-        self, x_label: str, y_label: str, lines: Sequence[Line], *, log_x: bool = False, log_y: bool = False, wall: bool = False
+        self, x_label: str, y_label: str, lines: Sequence[Line], *, log_x: bool = False, log_y: bool = False, wall: bool = False,
+        prefix: str = "eiger",
     ) -> None:  # fmt: skip
         self.figure = plot = blank(x_label, y_label, wall=wall)
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
@@ -78,7 +81,7 @@ class Plot:
         items, hovered = [], []
         for line in lines:
             source = self.sources[line.name] = ColumnDataSource(
-                {"x": [], "y": [], "name": []}, name=f"eiger-{line.name}"
+                {"x": [], "y": [], "name": []}, name=f"{prefix}-{line.name}"
             )
             style = {"source": source, "line_color": line.colour, "line_dash": line.dash, "line_width": 1.6}
             if line.kind == "points":
