@@ -6,7 +6,6 @@ is in the folder that ``DETCORE_GEOMETRIES`` names.
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -16,6 +15,8 @@ from reprlib import repr as shown
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from detcore.core.parameters import mapping_from_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 MAX_LAYERS = 10_000
+MAX_LENGTH = 1e6  # mm; no detector has a kilometre
 MAX_BYTES = 1 << 20  # of a file; ILD takes 1 kB
 SUFFIXES = (".yaml", ".yml", ".json")  # JSON is YAML as well
 FOLDER = "DETCORE_GEOMETRIES"
@@ -101,9 +103,6 @@ class DetectorGeometry:
         ValueError
             A field is missing, unknown or impossible; says which.
         """
-        if not isinstance(given, dict):
-            msg = f"{origin}: expected names and values of a geometry, found {type(given).__name__}"
-            raise ValueError(msg)  # noqa: TRY004 - content of a file
         values = dict(given)
         names = {one.name: one for one in fields(cls)}
         unknown = sorted(map(str, set(values) - set(names)))
@@ -140,20 +139,10 @@ class DetectorGeometry:
 
 
 def _length(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value >= 0):
-        msg = f"{what} is {shown(value)}; expected a number of at least 0"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_LENGTH:
+        msg = f"{what} is {shown(value)}; expected a number from 0 to {MAX_LENGTH:g}"
         raise ValueError(msg)
     return float(value)
-
-
-class _Plain(yaml.SafeLoader):
-    """Refuses aliases: a few lines of them can stand for terabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            msg = "aliases are not allowed"
-            raise yaml.YAMLError(msg)
-        return super().compose_node(parent, index)
 
 
 def read_geometry(path: str | os.PathLike[str]) -> DetectorGeometry:
@@ -170,8 +159,8 @@ def read_geometry(path: str | os.PathLike[str]) -> DetectorGeometry:
         msg = f"{path}: more than {MAX_BYTES} bytes; a geometry takes a few thousand"
         raise ValueError(msg)
     try:
-        given = yaml.load(content, _Plain)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        given = mapping_from_yaml(content.decode())
+    except ValueError as error:  # of the text's encoding as well
         msg = f"{path}: not a geometry in YAML or JSON: {error}"
         raise ValueError(msg) from error
     return DetectorGeometry.from_mapping(given, str(path))
