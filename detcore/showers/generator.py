@@ -264,7 +264,7 @@ def _track(rng: np.random.Generator, begin: Floats, absorbed: Floats, in_ecal: N
     n = len(shower)
     size = np.where(in_ecal[layer], MIP_ECAL, MIP_HCAL)
     landau = np.maximum(0.9 - 0.12 * np.log(np.square(rng.standard_normal(n)) + 1e-12), 0.3)
-    return _Points(shower, layer, *rng.normal(0, 0.3, (2, n)), size * landau, rng.exponential(0.01, n))
+    return _Points(shower, layer, rng.normal(0, 0.3, n), rng.normal(0, 0.3, n), size * landau, rng.exponential(0.01, n))
 
 
 def _assembled(
