@@ -88,7 +88,7 @@ class Ragged:
             points=np.ascontiguousarray(points, np.float32),
             offsets=offsets_of(counts),
             energies=np.zeros(n, np.float32) if energies is None else np.asarray(energies, np.float32).reshape(-1),
-            directions=np.tile(np.float32(AXIS), (n, 1)) if directions is None else np.asarray(directions, np.float32),
+            directions=np.tile(np.array(AXIS, np.float32), (n, 1)) if directions is None else np.asarray(directions, np.float32),
             pdg=np.zeros(n, np.int32) if pdg is None else np.asarray(pdg, np.int32),
             shower_ids=np.arange(n, dtype=np.int32) if shower_ids is None else np.asarray(shower_ids, np.int32),
             max_points=int(counts.max(initial=0)) if max_points is None else int(max_points),
@@ -122,15 +122,15 @@ class Ragged:
             With the width of `points` as `max_points`.
         """
         n, width, columns = points.shape
-        counts = np.clip(np.asarray(counts, np.int64).reshape(-1), 0, width)
-        if len(counts) != n:
-            msg = f"{len(counts)} counts for {n} showers"
+        kept = np.clip(np.asarray(counts, np.int64).reshape(-1), 0, width)
+        if len(kept) != n:
+            msg = f"{len(kept)} counts for {n} showers"
             raise ValueError(msg)
-        offsets = offsets_of(counts)
+        offsets = offsets_of(kept)
         flat = np.empty((int(offsets[-1]), columns), np.float32)
         for row, (low, high) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
             flat[low:high] = points[row, : high - low]
-        return cls.build(flat, counts, energies, directions, pdg, shower_ids, width)
+        return cls.build(flat, kept, energies, directions, pdg, shower_ids, width)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
