@@ -14,7 +14,7 @@ from detcore.core.run import run
 from detcore.core.schema import LIVE
 from detcore.core.source import Instrument
 from detcore.showers.detector import find_geometry
-from detcore.showers.plainfile import read_ragged
+from detcore.showers.heap import read_ragged
 from detcore.showers.ragged import Ragged
 from detcore.showers.reductions import Maps, Overview, Profiles, Spectra, Table
 from detcore.showers.source import UNCLUSTERED, ShowerFiles, chunk_of, probe

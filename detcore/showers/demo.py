@@ -10,7 +10,7 @@ import numpy as np
 
 from detcore.core.paths import atomic
 from detcore.showers.generator import Tuning, cone, photons, pions
-from detcore.showers.plainfile import write_ragged
+from detcore.showers.writer import write_ragged
 
 if TYPE_CHECKING:
     import os
@@ -43,8 +43,10 @@ def write_demo(folder: str | os.PathLike[str]) -> list[Path]:
     if not _complete(root):
         root.mkdir(parents=True, exist_ok=True)
         for number, name in enumerate(NAMES):
-            with atomic(root / name) as aside:
-                write_ragged(aside, _showers(number), attributes={"source": "parametrised showers of the detcore demo"})
+            write_ragged(
+                root / name, _showers(number), overwrite=True,
+                attributes={"source": "parametrised showers of the detcore demo"},
+            )  # fmt: skip
         with atomic(root / MARKER) as aside:
             aside.write_text(json.dumps({"version": VERSION, "sizes": _sizes(root)}))
     return [root / name for name in NAMES]

@@ -15,7 +15,7 @@ from typing_extensions import override
 from detcore.core.schema import SAMPLE_DIMENSION
 from detcore.core.source import ChunkRef, FileSource, Match, Problem, UnknownFormat, walk
 from detcore.showers.detector import find_geometry
-from detcore.showers.plainfile import read_ragged
+from detcore.showers.heap import read_ragged
 from detcore.showers.steps import POINT, SHOWER
 
 if TYPE_CHECKING:
