@@ -76,7 +76,8 @@ def cluster(
         msg = "legacy_draws uses NumPy's global generator: call numpy.random.seed instead of giving a seed"
         raise ValueError(msg)
     n = len(showers)
-    if not isinstance(showers, Ragged) and n == 0:
+    ragged = isinstance(showers, Ragged)
+    if not n and not ragged:
         return type(showers)()
     shifts = np.zeros((n, 4), np.float32)
     if random_shift:
@@ -96,7 +97,7 @@ def cluster(
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, _blocks(rows, threads * BLOCKS)))
-    if isinstance(showers, Ragged):
+    if ragged:
         packed = np.empty((int(counts.sum()), out.shape[1]), np.float32)
         kernels.pack(out, rows.start, counts, packed)
         out = packed
@@ -137,7 +138,7 @@ def _draws(n: int, seed: int | None, first: int, legacy: bool) -> NDArray[np.flo
 
 
 def _blocks(rows: Rows, wanted: int) -> list[tuple[int, int]]:
-    """Runs of showers with about equally many points."""
+    """Return runs of showers with about equally many points."""
     total = np.cumsum(rows.stop - rows.start)
     borders = np.searchsorted(total, np.linspace(0, total[-1], wanted + 1)[1:-1], side="left") + 1
     borders = np.unique(np.concatenate([[0], np.minimum(borders, len(rows)), [len(rows)]]))

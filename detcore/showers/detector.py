@@ -29,6 +29,7 @@ __all__ = [
     "get_ILD_geometry",
     "get_ILD_unclustered_geometry",
     "get_test_geometry",
+    "named_in_file",
     "read_geometry",
 ]
 
@@ -195,6 +196,25 @@ def find_geometry(name: str | os.PathLike[str]) -> DetectorGeometry:
         )
         raise ValueError(msg)
     return read_geometry(places[text])
+
+
+def named_in_file(clustered_for: object) -> DetectorGeometry:
+    """Return the geometry for the attribute ``clustered_for`` of a file; without cells and thresholds if it is empty.
+
+    Unlike `find_geometry` this takes no paths: a file must not choose what is opened.
+
+    Raises
+    ------
+    ValueError
+        Nobody knows that name.
+    """
+    name = clustered_for.decode(errors="replace") if isinstance(clustered_for, bytes) else str(clustered_for)
+    if not name:
+        return get_ILD_unclustered_geometry()
+    if name not in geometry_names():
+        msg = f"Unknown 'clustered_for' attribute value: {name[:200]}"
+        raise ValueError(msg)
+    return find_geometry(name)
 
 
 def _places(folder: str) -> dict[str, str]:

@@ -248,9 +248,9 @@ def shift(points, start, stop, slopes, depths, box, inverse, out, out_start, cou
 
 
 @njit(cache=True, nogil=True)
-def observe(
+def observe(  # type: ignore[no-untyped-def]
     points, start, stop, thresholds, hcal_from, radius_squared, first, last, edges, layers, hits, radial, numbers
-):  # type: ignore[no-untyped-def]
+):
     """Sum what describes each shower, in one pass over its points.
 
     Sums by layer and radius are float32 and in the order of the points, which is what NumPy does; moments are float64.
@@ -264,7 +264,7 @@ def observe(
     hcal_from, radius_squared
         float32: depth from which a point belongs to the HCAL; square of the radius below which points count, mm^2.
     first, last
-        Layers that count, both included.
+        Layers that count, both included. They and the radius do not matter if there is no room for layers.
     edges
         (bin + 1,) float32, rising, of the radial bins, mm.
     layers, hits
@@ -281,6 +281,7 @@ def observe(
         Row of a point in no layer, or -1.
     """
     n_layers = np.float32(layers.shape[1])
+    layered = layers.shape[1] > 0
     # Unsigned indices spare the test for negative ones, which count from the end: almost twice as fast.
     one, last_bin = np.uintp(1), np.uintp(len(edges) - 2)
     lowest, highest = np.uintp(first), np.uintp(last)
@@ -296,16 +297,18 @@ def observe(
             z, energy = points[row, Z], points[row, ENERGY]
             if not energy > (thresholds[1] if z >= hcal_from else thresholds[0]):
                 continue
-            depth = z + np.float32(0.1)
-            if not (z >= np.float32(-0.5) and depth < n_layers):
-                return np.int64(row)
-            layer = np.uintp(depth)
             x, y = points[row, X], points[row, Y]
             squared = x * x + y * y
-            if not squared < radius_squared or layer < lowest or layer > highest:
-                continue
-            energy_of[layer] += energy
-            hits_of[layer] += 1
+            layer = np.uintp(0)
+            if layered:
+                depth = z + np.float32(0.1)
+                if not (z >= np.float32(-0.5) and depth < n_layers):
+                    return np.int64(row)
+                layer = np.uintp(depth)
+                if layer < lowest or layer > highest or not squared < radius_squared:
+                    continue
+                energy_of[layer] += energy
+                hits_of[layer] += 1
             r = np.sqrt(squared)
             if inner <= r < outer:
                 place = (r - inner) * scale  # exact for equal bins, else a first guess
@@ -335,3 +338,21 @@ def observe(
         row_of[SUM_XX], row_of[SUM_YY], row_of[SUM_ZZ] = sum_xx, sum_yy, sum_zz
         row_of[SUM_T], row_of[FIRST_T], row_of[HOTTEST], row_of[HOTTEST_Z] = sum_t, first_t, hottest, hottest_layer
     return -1
+
+
+def warm() -> None:
+    """Compile everything, on one shower of one point: seconds the first time, then it is read from the cache."""
+    points = np.ones((1, 5), np.float32)
+    points[0, Z] = 0
+    start, stop = np.zeros(1, np.int64), np.ones(1, np.int64)
+    for one in (points, start, stop):
+        one.flags.writeable = False
+    out, counts, other = np.empty((1, 5), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
+    pair, end = np.ones(2, np.float32), np.float32(1)
+    shifts = np.zeros((1, 4), np.float32)
+    cluster(points, start, stop, shifts, pair, end, 0, 1, out, start, counts)
+    pack(out, start, counts, out.copy())
+    keep(points, start, stop, end, pair, end, out, start, counts, other)
+    shift(points, start, stop, np.zeros((1, 2), np.float32), pair, end, False, out, start, counts)
+    layers, hits, radial = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32)
+    observe(points, start, stop, pair, end, end, 0, 0, pair, layers, hits, radial, np.zeros((1, N_NUMBERS)))

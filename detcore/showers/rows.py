@@ -44,11 +44,11 @@ class Rows:
 def rows_of(showers: Showers | Ragged) -> Rows:
     """Return what the kernels take; the points are not copied if they are contiguous."""
     if isinstance(showers, Ragged):
-        return Rows(*map(_read_only, (showers.points, showers.offsets[:-1], showers.offsets[1:])))
+        return Rows(_read_only(showers.points), _read_only(showers.offsets[:-1]), _read_only(showers.offsets[1:]))
     n, width, columns = showers.points.shape
     start = np.arange(n, dtype=np.int64) * width
     points = np.ascontiguousarray(showers.points, np.float32).reshape(n * width, columns)
-    return Rows(*map(_read_only, (points, start, start + width)))
+    return Rows(_read_only(points), _read_only(start), _read_only(start + width))
 
 
 def room_for(showers: Showers | Ragged, rows: Rows) -> NDArray[np.float32]:
@@ -83,7 +83,6 @@ def result(showers: Form, points: NDArray[np.float32], counts: NDArray[np.int64]
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     # Kernels are compiled for one type of array, and those from files cannot be written to.
-    view = array if array.flags.c_contiguous else np.ascontiguousarray(array)
-    view = view.view()
+    view = np.require(array, requirements=["C", "A"]).view()
     view.flags.writeable = False
     return view

@@ -13,12 +13,16 @@ import numpy as np
 from detcore.showers import kernels
 from detcore.showers.detector import ILD, DetectorGeometry
 from detcore.showers.ragged import Ragged
+from detcore.showers.rewrite import rewrite
 from detcore.showers.rows import Form, result, room_for, rows_of
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["shift", "shift_layers"]
+__all__ = ["process_files", "shift", "shift_layers"]
 
 
 def shift(showers: Form, detector_config: DetectorGeometry = ILD, inverse: bool = False) -> Form:
@@ -91,6 +95,52 @@ def shift_layers(
     return padded
 
 
+def process_files(
+    input_file: str | os.PathLike[str],
+    output_file: str | os.PathLike[str],
+    layer_bottom_pos: ArrayLike,
+    calo_surface: float,
+    inverse: bool,
+    batch_size: int = 10_000,
+    verbose: bool = False,
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> None:
+    """Write a new file with shifted showers, replacing one of that name; its attributes are those of the old one.
+
+    Parameters
+    ----------
+    input_file, output_file
+        Shower files; the new one appears when it is complete.
+    layer_bottom_pos, calo_surface, inverse
+        As for `shift_layers`.
+    batch_size
+        Showers in memory at once.
+    verbose
+        Print how far it is.
+    progress
+        Called with showers done, their number, and words.
+
+    Raises
+    ------
+    FileExistsError
+        `output_file` is the input.
+    IndexError, ValueError
+        As for `shift`; no file is written.
+    """
+
+    def change(part: Ragged, _: int) -> Ragged:
+        return _shift(part, layer_bottom_pos, calo_surface, inverse)
+
+    def tell(done: int, total: int, words: str) -> None:
+        if progress is not None:
+            progress(done, total, words)
+        if verbose:
+            print(f"Processed {done} of {total} showers")  # noqa: T201 - asked for
+
+    rewrite(input_file, output_file, change, overwrite=True, batch_size=batch_size, progress=tell)
+
+
 def _shift(showers: Form, layer_bottom_pos: Any, calo_surface: float, inverse: bool) -> Form:
     directions = np.asarray(showers.directions, np.float32)
     flat = np.flatnonzero(~(directions[:, 2] != 0) | ~np.isfinite(directions).all(axis=1))
@@ -103,7 +153,7 @@ def _shift(showers: Form, layer_bottom_pos: Any, calo_surface: float, inverse: b
     out, counts = room_for(showers, rows), np.empty(len(rows), np.int64)
     bad = kernels.shift(
         rows.points, rows.start, rows.stop, slopes, depths, np.float32(math.tan(math.pi / 8) * calo_surface),
-        inverse, out, rows.start, counts,
+        bool(inverse), out, rows.start, counts,
     )  # fmt: skip
     if bad >= 0:
         msg = (
