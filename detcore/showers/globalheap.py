@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import h5py
@@ -20,6 +21,8 @@ from numba import njit
 from detcore.core.source import TruncatedFile
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
 BLOCK = 2 << 20  # bytes that are read at once; stays in the cache of a core
@@ -164,7 +167,7 @@ class Descriptor:
             msg = f"{self.path}: expected a regular file"
             raise OSError(msg)
 
-    def __enter__(self) -> Descriptor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -381,6 +384,6 @@ def write_rows(
     in_file = dataset.id.get_space()
     cuts = np.searchsorted(np.cumsum(lengths), np.arange(0, 4 * int(lengths.sum()), WRITTEN_AT_ONCE)[1:] // 4)
     edges = np.unique(np.concatenate([[0], cuts, [n]])).tolist()
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         in_file.select_hyperslab((start + low,), (high - low,))
         dataset.id.write(h5py.h5s.create_simple((high - low,)), in_file, records[low:high], _MEMORY)

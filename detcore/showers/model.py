@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
+from detcore.showers.padding import append_rows, check_points, filled, read_only
+from detcore.showers.particles import IncidentParticles, chosen_rows, codes_of
 from detcore.showers.ragged import AXIS, Ragged
 
 if TYPE_CHECKING:
@@ -15,201 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-MANY = "Multi-dimensional indexing is not supported."
 
-
-@njit(cache=True, nogil=True)
-def _count(points, counts):  # type: ignore[no-untyped-def]
-    """Count the points with energy of each shower, (shower,) int32, written; return whether (negative, badly padded)."""
-    negative, padded = False, False
-    for row in range(points.shape[0]):
-        n, positive, first = 0, 0, False
-        for point in range(points.shape[1]):
-            energy = points[row, point, 3]
-            n += energy != 0
-            positive += energy > 0
-            negative |= energy < 0
-            if point == 0:
-                first = energy > 0
-        counts[row] = n
-        padded |= positive > 0 and not first
-    return negative, padded
-
-
-@njit(cache=True, nogil=True)
-def _filled(points, counts):  # type: ignore[no-untyped-def]
-    """Find the end of what is not zero in each row: (shower, value) uint32 in, (shower,) int64 written, raised only."""
-    columns = np.int64(len(points)) if False else points.shape[2]
-    for row in range(points.shape[0]):
-        last = points.shape[1]
-        while last > counts[row]:
-            found = np.uint32(0)
-            for column in range(columns):
-                found |= points[row, last - 1, column]
-            if found:
-                break
-            last -= 1
-        counts[row] = last
-
-
-def check_points(points: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Return how many points of each shower have energy.
-
-    Parameters
-    ----------
-    points
-        (shower, point, 4 or 5).
-
-    Raises
-    ------
-    ValueError
-        An energy is negative, or the first point of a shower has none while another one has.
-    """
-    counts = np.zeros(len(points), np.int32)
-    if points.dtype == np.float32 and points.flags.c_contiguous:
-        negative, padded = _count(_read_only(points), counts)
-    else:
-        energy = points[:, :, 3]
-        counts[:] = np.count_nonzero(energy, axis=1)
-        negative = bool((energy < 0).any())
-        padded = bool(((energy > 0).any(axis=1) & ~(energy[:, :1] > 0).any(axis=1)).any())
-    if negative:
-        msg = "Point energies must be non-negative."
-        raise ValueError(msg)
-    if padded:
-        msg = "Padding should be in the end of the shower points."
-        raise ValueError(msg)
-    return counts
-
-
-def filled(points: NDArray[np.float32], counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Return how many points of each row have to be kept so that nothing but zeros is lost; `counts` at least."""
-    found = np.clip(counts, 0, points.shape[1]).astype(np.int64)
-    _filled(_read_only(np.ascontiguousarray(points, np.float32).view(np.uint32)), found)
-    return found
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()  # kernels are compiled for one kind of array
-    view.flags.writeable = False
-    return view
-
-
-def _chosen(index: Any, n: int) -> Any:
-    """Return an index of showers as something NumPy keeps the first axis for."""
-    if isinstance(index, tuple):
-        if not index:
-            return slice(None)
-        index = index[0] if len(index) == 1 else np.asarray(index)
-    if index is Ellipsis:
-        return slice(None)
-    if isinstance(index, slice):
-        return index
-    if isinstance(index, (int, np.integer)) and not isinstance(index, (bool, np.bool_)):
-        at = int(index)
-        if at < 0:
-            at += n
-        # as in the original, a number that is out of range gives no shower
-        return slice(at, at + 1) if at >= 0 else slice(0, 0)
-    if index is None:
-        msg = "int() argument must be a string, a bytes-like object or a real number, not 'NoneType'"
-        raise TypeError(msg)
-    found = np.asarray(index)
-    if found.ndim == 1 and found.dtype == bool:
-        if len(found) != n:
-            msg = f"boolean index did not match indexed array along axis 0; size of axis is {n} but size of corresponding boolean axis is {len(found)}"
-            raise IndexError(msg)
-        return np.flatnonzero(found)
-    if found.ndim != 1:
-        if found.ndim == 0 and found.dtype == bool:
-            return slice(int(found), int(found) + 1)
-        if found.ndim == 0 and found.dtype.kind in "iu":
-            return _chosen(int(found), n)
-        if found.ndim == 0 and found.dtype.kind in "US":
-            int(found.item())  # the error of the original
-        raise ValueError(MANY)
-    return found.astype(np.int32)
-
-
-class IncidentParticles:
-    """Particles that hit the calorimeter.
-
-    Parameters
-    ----------
-    energies
-        (particle, 1), GeV.
-    pdg
-        (particle,), codes of the Particle Data Group; one number is meant for all.
-    directions
-        (particle, 3), unit vectors, z points into the calorimeter; default (0, 0, 1).
-
-    Raises
-    ------
-    ValueError
-        Shapes do not fit.
-    """
-
-    def __init__(self, energies: ArrayLike, pdg: ArrayLike | int, directions: ArrayLike | None = None) -> None:
-        self.energies: NDArray[np.float32] = np.asarray(energies, np.float32)
-        n = len(self.energies) if self.energies.ndim else 0
-        self.pdg: NDArray[np.int32] = _codes(pdg, n)
-        self.directions: NDArray[np.float32] = (
-            np.tile(np.array(AXIS, np.float32), (n, 1)) if directions is None else np.asarray(directions, np.float32)
-        )
-        msg = ""
-        if self.energies.ndim != 2 or self.energies.shape[1] != 1:
-            msg = "Energies must be a 2D array with shape (num_particles, 1)."
-        elif self.directions.ndim != 2 or self.directions.shape[1] != 3:
-            msg = "Directions must be a 2D array with shape (num_particles, 3)."
-        elif self.pdg.ndim != 1:
-            msg = "PDG must be a 1D array."
-        elif len(self.directions) != n or len(self.pdg) != n:
-            msg = "All input arrays must have the same length."
-        if msg:
-            raise ValueError(msg)
-
-    def __repr__(self) -> str:
-        return f"IncidentParticles(energies={self.energies}, pdg={self.pdg}, directions={self.directions})"
-
-    def __len__(self) -> int:
-        return len(self.energies)
-
-    def __iter__(self) -> Iterator[IncidentParticles]:
-        for number in range(len(self)):
-            yield self[number]
-
-    def __getitem__(self, index: Any) -> IncidentParticles:
-        """Select particles, as `Showers` does."""
-        chosen = _chosen(index, len(self))
-        return IncidentParticles(self.energies[chosen], self.pdg[chosen], self.directions[chosen])
-
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:  # noqa: FBT001, FBT002 - the original's
-        """Write them to a file.
-
-        Parameters
-        ----------
-        path
-            The file.
-        overwrite
-            Replace it.
-
-        Raises
-        ------
-        FileExistsError
-            It exists.
-        """
-        from detcore.showers.files import save_particles  # noqa: PLC0415 - that module needs this one
-
-        save_particles(self, path, overwrite=overwrite)
-
-
-def _codes(pdg: ArrayLike | int, n: int) -> NDArray[np.int32]:
-    if isinstance(pdg, (int, np.integer)):
-        return np.full(n, pdg, np.int32)
-    return np.asarray(pdg, np.int32)
-
-
-class Showers:
+class Showers:  # noqa: PLW1641 - they can be changed, so they have no hash
     """Showers as padded arrays.
 
     Parameters
@@ -243,8 +51,6 @@ class Showers:
     shower_ids: NDArray[np.int32]
     _num_points: NDArray[np.int32]
 
-    __hash__ = None  # type: ignore[assignment] - they can be changed
-
     def __init__(
         self,
         points: ArrayLike = (),
@@ -253,7 +59,7 @@ class Showers:
         directions: ArrayLike | None = None,
         shower_ids: ArrayLike | None = None,
         num_points: ArrayLike | None = None,
-        copy: bool | None = None,  # noqa: FBT001 - the original's
+        copy: bool | None = None,
     ) -> None:
         if isinstance(points, (tuple, list)) and not points:
             self.points = np.zeros((0, 0, 5), np.float32)
@@ -266,7 +72,7 @@ class Showers:
         self.energies = _made(energies, np.float32, copy)
         if self.energies.ndim == 1:
             self.energies = self.energies.reshape(-1, 1)
-        self.pdg = _codes(pdg, n) if isinstance(pdg, (int, np.integer)) else _made(pdg, np.int32, copy)
+        self.pdg = codes_of(pdg, n) if isinstance(pdg, (int, np.integer)) else _made(pdg, np.int32, copy)
         if self.pdg.ndim == 2 and self.pdg.shape[1] == 1:
             self.pdg = self.pdg.reshape(-1)
         if self.pdg.ndim == 0:
@@ -301,8 +107,8 @@ class Showers:
         """Make showers of arrays of the right types whose points were checked before; only shapes are looked at."""
         made = cls.__new__(cls)
         made.points, made.energies, made.pdg = points, energies.reshape(len(energies), -1), pdg
-        made.directions, made.shower_ids, made._num_points = directions, shower_ids, num_points
-        made._check_shapes()
+        made.directions, made.shower_ids, made._num_points = directions, shower_ids, num_points  # noqa: SLF001
+        made._check_shapes()  # noqa: SLF001
         return made
 
     def _check_shapes(self) -> None:
@@ -356,7 +162,7 @@ class Showers:
 
     def __getitem__(self, index: Any) -> Showers:
         """Select showers by number, slice, list of numbers or boolean mask; always gives `Showers`."""
-        chosen = _chosen(index, len(self))
+        chosen = chosen_rows(index, len(self))
         return Showers.unchecked(
             self.points[chosen],
             self.energies[chosen],
@@ -375,7 +181,7 @@ class Showers:
         """Whether there is no shower."""
         return len(self) == 0
 
-    def __add__(self, other: Showers) -> Showers:
+    def __add__(self, other: Any) -> Showers:
         if not isinstance(other, Showers):
             msg = "Can only add Showers instances."
             raise TypeError(msg)
@@ -410,7 +216,7 @@ class Showers:
         """The incident particles; shares memory with this."""
         return IncidentParticles(self.energies, self.pdg, self.directions)
 
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:  # noqa: FBT001, FBT002 - the original's
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write them to a file.
 
         Parameters
@@ -438,23 +244,6 @@ def _made(values: ArrayLike, kind: type[Any], copy: bool | None) -> NDArray[Any]
     if isinstance(values, (tuple, list)) and not values:
         return np.zeros(0, kind)
     return np.array(values, kind, copy=copy)
-
-
-@njit(cache=True, nogil=True)
-def _append(points, out, first):  # type: ignore[no-untyped-def]
-    """Copy rows of (shower, value) uint32 to rows of `out` from `first` on, without the zeros at their ends."""
-    n = np.uint64(points.shape[1])
-    block = np.uint64(1024)
-    for row in range(points.shape[0]):
-        source, target = points[row], out[first + row]
-        for begin in range(np.uint64(0), n, block):
-            end = min(begin + block, n)
-            found = np.uint32(0)
-            for i in range(begin, end):
-                found |= source[i]
-            if found:
-                for i in range(begin, end):
-                    target[i] = source[i]
 
 
 def concatenate(data: Iterable[Showers]) -> Showers:
@@ -494,7 +283,7 @@ def concatenate(data: Iterable[Showers]) -> Showers:
     first = 0
     for part in parts:
         given = np.ascontiguousarray(part.points, np.float32)
-        _append(_read_only(given.reshape(len(part), -1).view(np.uint32)), rows, first)
+        append_rows(read_only(given.reshape(len(part), -1).view(np.uint32)), rows, first)
         first += len(part)
     return Showers.unchecked(
         points,

@@ -88,7 +88,9 @@ class Ragged:
             points=np.ascontiguousarray(points, np.float32),
             offsets=offsets_of(counts),
             energies=np.zeros(n, np.float32) if energies is None else np.asarray(energies, np.float32).reshape(-1),
-            directions=np.tile(np.array(AXIS, np.float32), (n, 1)) if directions is None else np.asarray(directions, np.float32),
+            directions=np.tile(np.array(AXIS, np.float32), (n, 1))
+            if directions is None
+            else np.asarray(directions, np.float32),
             pdg=np.zeros(n, np.int32) if pdg is None else np.asarray(pdg, np.int32),
             shower_ids=np.arange(n, dtype=np.int32) if shower_ids is None else np.asarray(shower_ids, np.int32),
             max_points=int(counts.max(initial=0)) if max_points is None else int(max_points),

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from detcore.showers.files import ROWS, AnyPath, Shape, changed_file
 from detcore.showers.globalheap import Descriptor, gather, references_of, write_rows
-from detcore.showers.heap import dataset_of, rows_by_hdf5, values_of
+from detcore.showers.index import dataset_of, rows_by_hdf5, values_of
+from detcore.showers.layout import ROWS, AnyPath, Shape, changed_file, three
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def add_target_dataset(path: AnyPath, shape: Shape, key: str = "target", exists_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - the original's
+def add_target_dataset(path: AnyPath, shape: Shape, key: str = "target", exists_ok: bool = False) -> None:
     """Add room for a target to a file, which is made if there is none.
 
     Parameters
@@ -38,20 +38,18 @@ def add_target_dataset(path: AnyPath, shape: Shape, key: str = "target", exists_
     ValueError
         The shape is not three numbers.
     """
-    if len(shape) != 3 or any(one < 0 for one in shape[1:]):
-        msg = f"shape is {tuple(shape)}; expected the numbers of showers, points and features"
-        raise ValueError(msg)
+    sizes = three(shape, "features")
     with h5py.File(path, "a") as file:
         if key in file:
             if not exists_ok:
                 msg = f"Dataset '{key}' already exists in {path}."
                 raise FileExistsError(msg)
             found = tuple(values_of(file, f"{key}/shape", np.int64).tolist())
-            if found != tuple(shape):
-                msg = f"Dataset '{key}' already exists in {path}. Its shape is {found}, not {tuple(shape)}."
+            if found != tuple(sizes):
+                msg = f"Dataset '{key}' already exists in {path}. Its shape is {found}, not {tuple(sizes)}."
                 raise FileExistsError(msg)
             return
-        _make(file, key, tuple(shape), np.dtype(np.int32))
+        _make(file, key, sizes, np.dtype(np.int32))
 
 
 def _make(file: h5py.File, key: str, shape: Shape, kind: np.dtype[Any]) -> None:
@@ -103,7 +101,7 @@ def save_target(
     path: AnyPath,
     num_points: NDArray[np.int32] | None = None,
     name: str = "target",
-    overwrite: bool = False,  # noqa: FBT001, FBT002 - the original's
+    overwrite: bool = False,
 ) -> None:
     """Write a whole target to a file, which is made if there is none.
 
@@ -144,7 +142,7 @@ def save_target(
                 msg = f"Dataset '{name}' in {path} is not a target; it is not overwritten."
                 raise FileExistsError(msg)
             del file[name]
-        _make(file, name, points.shape, counts.dtype)
+        _make(file, name, three(points.shape), counts.dtype)
         if len(points):
             _write(file, name, 0, points, counts)
 
@@ -179,8 +177,9 @@ def save_target_batch(
     TypeError
         The target is too short.
     """
-    if not isinstance(path, (str, os.PathLike)) and isinstance(num_points, (str, os.PathLike)):
-        path, num_points = num_points, path  # the order of the original's own documentation
+    given: Any = path
+    if isinstance(num_points, (str, os.PathLike)):  # the order of the original's own documentation
+        path, num_points = num_points, given
     found = _three(data)
     first = int(start)
     if num_points is None:
