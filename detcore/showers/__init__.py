@@ -15,8 +15,8 @@ from detcore.showers.api import reduce as reduce
 from detcore.showers.api import reduce_showers as reduce_showers
 from detcore.showers.api import reduction as reduction
 from detcore.showers.api import write_demo as write_demo
-from detcore.showers.cluster_module import cluster as cluster
 from detcore.showers.batches import batches as batches
+from detcore.showers.cluster_module import cluster as cluster
 from detcore.showers.compare import compare as compare
 from detcore.showers.compare import overlay as overlay
 from detcore.showers.datafile import ShowerDataFile as ShowerDataFile
