@@ -19,6 +19,7 @@ from bokeh.models import (
 
 from dashboard.views.push import push
 from dashboard.views.style import ACCENT, MUTED, blank, digits, grow, set_scale
+from dashboard.views.viewport import without_math
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,6 +135,12 @@ class Plot:
         for axis, label in ((self.figure.xaxis[0], x), (self.figure.yaxis[0], y)):
             if label is not None and axis.axis_label != label:
                 axis.axis_label = label
+
+    def rename(self, name: str, label: str) -> None:
+        """Call a line something else in the legend and in the hover."""
+        plain = {"value": without_math(label)}
+        if self._items[name].label != plain:
+            self._items[name].label = plain
 
     def show(self, name: str, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None) -> None:
         """Push one line; `names` say more about each point, when the mouse is over it."""
