@@ -235,8 +235,8 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     UnknownFormat
         It holds no showers; says what is missing.
     """
-    facts = os.stat(path)  # noqa: PTH116
     with _opened(path) as file:
+        facts = os.stat(path)  # noqa: PTH116
         return _header(file, os.fspath(path), f"{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}", facts.st_mtime)
 
 
