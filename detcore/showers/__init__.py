@@ -16,9 +16,11 @@ from detcore.showers.api import reduce_showers as reduce_showers
 from detcore.showers.api import reduction as reduction
 from detcore.showers.api import write_demo as write_demo
 from detcore.showers.batches import batches as batches
+from detcore.showers.binning import Binning as Binning
 from detcore.showers.cluster_module import cluster as cluster
 from detcore.showers.compare import compare as compare
 from detcore.showers.compare import overlay as overlay
+from detcore.showers.contents import facts as facts
 from detcore.showers.datafile import ShowerDataFile as ShowerDataFile
 from detcore.showers.detector import ILD as ILD
 from detcore.showers.detector import DetectorGeometry as DetectorGeometry
@@ -37,6 +39,9 @@ from detcore.showers.files import save_batch as save_batch
 from detcore.showers.filter import filter_showers as filter_showers
 from detcore.showers.heap import HeapReader as HeapReader
 from detcore.showers.heap import read_ragged as read_ragged
+from detcore.showers.importers import Rules as Rules
+from detcore.showers.importers import import_file as import_file
+from detcore.showers.importers import read_foreign as read_foreign
 from detcore.showers.model import Showers as Showers
 from detcore.showers.model import concatenate as concatenate
 from detcore.showers.observables import observe as observe
@@ -46,12 +51,14 @@ from detcore.showers.operations import command_lines as command_lines
 from detcore.showers.operations import transform as transform
 from detcore.showers.operations import transform_file as transform_file
 from detcore.showers.particles import IncidentParticles as IncidentParticles
+from detcore.showers.products import read_result as read_result
 from detcore.showers.products import write_all as write_all
 from detcore.showers.products import write_comparison as write_comparison
 from detcore.showers.ragged import Ragged as Ragged
 from detcore.showers.reductions import OBSERVABLES as OBSERVABLES
 from detcore.showers.shift_showers import shift as shift
 from detcore.showers.shift_showers import shift_layers as shift_layers
+from detcore.showers.shuffle import shuffle_files as shuffle_files
 from detcore.showers.steps import PARTICLES as PARTICLES
 from detcore.showers.steps import Cuts as Cuts
 from detcore.showers.steps import Selection as Selection
