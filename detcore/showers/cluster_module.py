@@ -6,7 +6,7 @@ The module bears the original's name, because `cluster` is the function in the p
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -78,7 +78,8 @@ def cluster(
     n = len(showers)
     ragged = isinstance(showers, Ragged)
     if not n and not ragged:
-        return type(showers)()
+        kind: Any = type(showers)
+        return cast("Form", kind())  # without width, as the original's
     shifts = np.zeros((n, 4), np.float32)
     if random_shift:
         shifts = grid_shifts(_draws(n, seed, first_shower, legacy_draws), detector_config)

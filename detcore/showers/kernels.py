@@ -270,9 +270,9 @@ def observe(  # type: ignore[no-untyped-def]
     layers, hits
         (shower, layer) float32 and int32, zero, written: GeV and number of points.
     radial
-        (shower, bin) float32, zero, written: GeV.
+        (shower, bin) float32, zero, written: GeV; no rings if it has no bins.
     numbers
-        (shower, N_NUMBERS) float64, written: number of points, energy, sums of energy times x, y, z, their squares and
+        (shower, N_NUMBERS), or up to `SUM_Z` if no more is needed, float64, written: number of points, energy, sums of energy times x, y, z, their squares and
         time, first time, energy and layer of the hottest point.
 
     Returns
@@ -287,6 +287,12 @@ def observe(  # type: ignore[no-untyped-def]
     lowest, highest = np.uintp(first), np.uintp(last)
     inner, outer = edges[0], edges[len(edges) - 1]
     scale = np.float32(len(edges) - 1) / (outer - inner) if outer > inner else np.float32(0)
+    # Bins from 0 on with a power of two as width are found without rounding: half of the time for rings is saved.
+    exact = inner == 0 and np.log2(scale) == np.floor(np.log2(scale))
+    for i in range(len(edges)):
+        exact = exact and edges[i] * scale == np.float32(i)
+    full = numbers.shape[1] == N_NUMBERS
+    ringed = radial.shape[1] > 0
     timed = points.shape[1] > 4
     for s in range(len(start)):
         energy_of, hits_of, radial_of = layers[s], hits[s], radial[s]
@@ -309,21 +315,25 @@ def observe(  # type: ignore[no-untyped-def]
                     continue
                 energy_of[layer] += energy
                 hits_of[layer] += 1
-            r = np.sqrt(squared)
-            if inner <= r < outer:
-                place = (r - inner) * scale  # exact for equal bins, else a first guess
-                b = np.uintp(place) if place < np.float32(last_bin) else last_bin
-                while r < edges[b]:
-                    b -= one
-                while r >= edges[b + one]:
-                    b += one
-                radial_of[b] += energy
+            if ringed:
+                r = np.sqrt(squared)
+                if inner <= r < outer:
+                    place = (r - inner) * scale  # right, or a first guess
+                    b = np.uintp(place) if place < np.float32(last_bin) else last_bin
+                    if not exact:
+                        while r < edges[b]:
+                            b -= one
+                        while r >= edges[b + one]:
+                            b += one
+                    radial_of[b] += energy
             n += 1
             e, ex, ey, ez = np.float64(energy), np.float64(x), np.float64(y), np.float64(z)
             total += e
             sum_x += e * ex
             sum_y += e * ey
             sum_z += e * ez
+            if not full:
+                continue
             sum_xx += e * ex * ex
             sum_yy += e * ey * ey
             sum_zz += e * ez * ez
@@ -335,6 +345,8 @@ def observe(  # type: ignore[no-untyped-def]
         row_of = numbers[s]
         row_of[N_HITS], row_of[VISIBLE] = n, total
         row_of[SUM_X], row_of[SUM_Y], row_of[SUM_Z] = sum_x, sum_y, sum_z
+        if not full:
+            continue
         row_of[SUM_XX], row_of[SUM_YY], row_of[SUM_ZZ] = sum_xx, sum_yy, sum_zz
         row_of[SUM_T], row_of[FIRST_T], row_of[HOTTEST], row_of[HOTTEST_Z] = sum_t, first_t, hottest, hottest_layer
     return -1

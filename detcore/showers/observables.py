@@ -140,7 +140,7 @@ def calc_energy_per_radial_bin(
     ValueError
         The edges do not rise.
     """
-    return _of(showers, None, detector_config, bin_edges)[2]
+    return _of(showers, None, detector_config, bin_edges, rings=True)[2]
 
 
 def calc_center_of_energy(
@@ -168,12 +168,14 @@ def _of(
     num_layers: int | None,
     geometry: DetectorGeometry | None,
     edges: ArrayLike | None = None,
+    *,
+    rings: bool = False,
 ) -> Sums:
     """Sum with the meaning that the original's arguments have; num_layers None: layers do not matter."""
     count = 0 if num_layers is None else _last_layer(showers) + 1 if num_layers < 0 else num_layers
     limits = (0.0, 0.0) if geometry is None else (geometry.ecal_threshold, geometry.hcal_threshold)
     hcal_from = np.inf if geometry is None else geometry.hcal_from
-    return sum_points(showers, count, limits, hcal_from, edges)
+    return sum_points(showers, count, limits, hcal_from, edges, rings=rings, moments=False)
 
 
 def _last_layer(showers: Showers | Ragged) -> int:

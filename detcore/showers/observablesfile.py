@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from detcore.showers.ragged import Ragged
+
 GROUP: Final = "observables"
 COMPUTED_FOR: Final = "observables_computed_for"
 IN_MEMORY: Final = 32 << 20  # bytes of observables that wait in memory until all are there; more wait in a file
@@ -33,6 +36,7 @@ INCIDENT: Final = {
 }  # fmt: skip
 COMPUTED: Final = ("num_points_per_layer", "energy_per_layer", "energy_per_radial_bin", "center_of_energy")
 TOTALS: Final = ("total_energy", "total_num_points")
+AT_ONCE: Final = 256  # showers: while these are computed, as many are read
 BATCH: Final = 1000  # showers in memory when point energies are read
 EMPTY_ROOM: Final = 1 << 30  # bytes that a data set may claim without having them in the file
 
@@ -66,7 +70,7 @@ def add_observables_to_file(
     path
         A shower file.
     batch_size
-        Showers in memory at once.
+        Showers at once; more than a few hundred are done in parts.
     overwrite
         Replace all observables that the file has.
     detector_config
@@ -84,8 +88,8 @@ def add_observables_to_file(
         This is no shower file.
     """
     n = get_file_shape(path)[0]
-    geometry = detector_config or geometry_of_file(path)
     with h5py.File(path, "r") as file:
+        geometry = detector_config or named_in_file(file.attrs.get("clustered_for", ""))
         if GROUP in file and not overwrite:
             msg = f"File {path} already contains an 'observables' group. Use overwrite option to replace it."
             raise ValueError(msg)
@@ -98,9 +102,9 @@ def add_observables_to_file(
         group = scratch.create_group(GROUP)
         sets = {name: group.create_dataset(name, (n, width), dtype) for name, width, dtype in shapes}
         with HeapReader(path) as reader:
-            for start in range(0, n, batch_size):
-                stop = min(start + batch_size, n)
-                for name, values in four(reader.ragged(start, stop), geometry).items():
+            for start, showers in _batches(reader, n, max(1, min(batch_size, AT_ONCE))):
+                stop = start + len(showers)
+                for name, values in four(showers, geometry).items():
                     sets[name][start:stop] = values
                 if progress is not None:
                     progress(stop, n, "")
@@ -210,6 +214,16 @@ def read_point_energies(path: str | os.PathLike[str], start: int = 0, stop: int 
         batches = range(first, last, BATCH)
         parts = [reader.ragged(low, min(low + BATCH, last)).points[:, 3].copy() for low in batches]
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _batches(reader: HeapReader, n: int, size: int) -> Iterator[tuple[int, Ragged]]:
+    """Yield the number of the first shower and the showers; the next ones are read meanwhile."""
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(reader.ragged, 0, min(size, n))
+        for start in range(0, n, size):
+            showers = coming.result()
+            coming = ahead.submit(reader.ragged, start + size, min(start + 2 * size, n))
+            yield start, showers
 
 
 def _dataset(file: h5py.File, name: str) -> Any:

@@ -115,7 +115,7 @@ def center_of(sums: NDArray[np.float64]) -> NDArray[np.float32]:
 def four(showers: Showers | Ragged, geometry: DetectorGeometry) -> dict[str, NDArray[Any]]:
     """Return what the original adds to files, by the names that it has there; thresholds are the geometry's."""
     limits = (geometry.ecal_threshold, geometry.hcal_threshold)
-    energy, hits, radial, sums = sum_points(showers, geometry.num_layers, limits, geometry.hcal_from)
+    energy, hits, radial, sums = sum_points(showers, geometry.num_layers, limits, geometry.hcal_from, moments=False)
     return {
         "num_points_per_layer": hits,
         "energy_per_layer": energy,
@@ -133,6 +133,9 @@ def sum_points(
     radius: float = float("inf"),
     first: int = 0,
     last: int | None = None,
+    *,
+    rings: bool = True,
+    moments: bool = True,
 ) -> Sums:
     """Sum over the points of each shower.
 
@@ -150,6 +153,10 @@ def sum_points(
         As for `observe`.
     first, last
         Layers that count, both included; last None: to the end.
+    rings
+        Whether to sum by radius.
+    moments
+        Whether to sum more than what the centre needs.
 
     Returns
     -------
@@ -165,7 +172,10 @@ def sum_points(
             raise ValueError(msg)
     n = len(showers)
     energy, hits = np.zeros((n, num_layers), np.float32), np.zeros((n, num_layers), np.int32)
-    radial, sums = np.zeros((n, len(edges) - 1), np.float32), np.zeros((n, kernels.N_NUMBERS))
+    radial, sums = (
+        np.zeros((n, (len(edges) - 1) * rings), np.float32),
+        np.zeros((n, kernels.N_NUMBERS if moments else kernels.SUM_Z + 1)),
+    )
     rows = rows_of(showers)
     with np.errstate(over="ignore"):  # a radius whose square is no float32 is no limit
         radius_squared = np.float32(radius * radius)

@@ -281,7 +281,7 @@ def test_observables_may_wait_in_a_file(tmp_path, monkeypatch) -> None:
 
 def test_memory_does_not_grow_with_the_file(tmp_path) -> None:
     peaks = []
-    for n in (50, 400):
+    for n in (150, 500):
         points = np.tile(cloud(n=1, width=400).points, (n, 1, 1))
         showerdata.save(showerdata.Showers(points, np.ones(n), 22), tmp_path / f"{n}.h5")
         observables.add_observables_to_file(tmp_path / f"{n}.h5", batch_size=50)
