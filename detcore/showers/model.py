@@ -106,7 +106,8 @@ class Showers:  # noqa: PLW1641 - they can be changed, so they have no hash
     ) -> Showers:
         """Make showers of arrays of the right types whose points were checked before; only shapes are looked at."""
         made = cls.__new__(cls)
-        made.points, made.energies, made.pdg = points, energies.reshape(len(energies), -1), pdg
+        made.points, made.pdg = points, pdg
+        made.energies = energies.reshape(-1, 1) if energies.ndim == 1 else energies
         made.directions, made.shower_ids, made._num_points = directions, shower_ids, num_points  # noqa: SLF001
         made._check_shapes()  # noqa: SLF001
         return made

@@ -48,7 +48,7 @@ def chosen_rows(index: Any, n: int) -> Any:
         if found.ndim == 0 and found.dtype.kind in "iu":
             return chosen_rows(int(found), n)
         if found.ndim == 0 and found.dtype.kind in "US":
-            int(found.item())  # the error of the original
+            int(found[()])  # the error of the original
         raise ValueError(MANY)
     return found.astype(np.int32)
 

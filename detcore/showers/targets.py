@@ -177,9 +177,9 @@ def save_target_batch(
     TypeError
         The target is too short.
     """
-    given: Any = path
-    if isinstance(num_points, (str, os.PathLike)):  # the order of the original's own documentation
-        path, num_points = num_points, given
+    given: tuple[Any, Any] = (path, num_points)
+    if isinstance(given[1], (str, os.PathLike)):  # the order of the original's own documentation
+        num_points, path = given
     found = _three(data)
     first = int(start)
     if num_points is None:
