@@ -2,12 +2,12 @@
 
 const VIEWS = { // yaw and pitch, degrees
   "3-D": [-52, 24, "All, from before and above (double click)"],
-  "x–y": [-90, 0, "Front view: x to the right, y up, against the beam"],
-  "y–layer": [0, 0, "Side view: the layer to the right, y up"],
-  "x–layer": [0, 90, "Top view: the layer to the right, x up"],
+  "x-y": [-90, 0, "Front view: x to the right, y up, against the beam"],
+  "y-layer": [0, 0, "Side view: the layer to the right, y up"],
+  "x-layer": [0, 90, "Top view: the layer to the right, x up"],
 };
 const KINDS = { energy: "Energy (MeV)", time: "Time (ns)", layer: "Layer" };
-const SLOW_MS = 26; // frames that take longer are drawn coarser while something moves
+const SLOW_MS = 22; // if frames take longer, points are smaller while something moves
 const REST_MS = 160;
 const NEAR_PX = 6;
 const RAD = Math.PI / 180;
@@ -51,7 +51,7 @@ export function render({ model }) {
   const palette = model.palette.map(rgbOf);
   const cam = { yaw: 0, pitch: 0, zoom: 1, right: 0, up: 0, view: "3-D" };
   const scene = { count: 0, total: 0 };
-  const stats = { frames: 0, loads: 0, ms: 0, coarse: 1 };
+  const stats = { frames: 0, loads: 0, ms: 0, thin: 1 };
   let words = model.words, box = boxOf(words), painter = null, style = null, size = [0, 0, 0], due = 0, resting = 0, moving = false;
   let dragged = null, animation = 0, pointer = null;
 
@@ -165,7 +165,7 @@ export function render({ model }) {
 
   function fit(yaw, pitch) {
     const [width, height, em] = size, [w, h] = shares(yaw, pitch);
-    return Math.max(10, Math.min((width - 9 * em) / (2 * w), (height - 7 * em) / (2 * h)));
+    return Math.max(10, Math.min((width - 10 * em) / (2 * w), (height - 8 * em) / (2 * h)));
   }
 
   function lensOf() {
@@ -174,12 +174,10 @@ export function render({ model }) {
     const [home, tilt] = VIEWS["3-D"], scale = fit(home, tilt) * cam.zoom;
     // Straight views have no perspective, so that they are projections; it comes with the first degrees of a turn.
     const straight = Math.max(Math.abs(cy * cp), Math.abs(sy * cp), Math.abs(sp)), bend = 0.22 * clamp(0, (0.998 - straight) * 12, 1);
-    const few = clamp(0.75, (4000 / Math.max(1, scene.total)) ** 0.22, 1.7);
-    const grain = Math.max(1.1, Math.min(width, height) * 0.0052 * few) * clamp(0.6, cam.zoom ** 0.6, 5);
-    return { cy, sy, cp, sp, bend, reach: reach(), scale, grain, x: width / 2 + cam.right * height + 0.9 * em, y: height / 2 - cam.up * height - 0.5 * em };
+    const few = clamp(0.75, (4000 / Math.max(1, scene.total)) ** 0.22, 1.45);
+    const grain = Math.max(1.1, Math.min(width, height) * 0.0052 * few) * clamp(0.6, cam.zoom ** 0.6, 5) / stats.thin;
+    return { cy, sy, cp, sp, bend, reach: reach(), scale, grain, x: width / 2 + cam.right * height + 0.9 * em, y: height / 2 - cam.up * height - 0.8 * em };
   }
-
-  const coarser = (lens, by) => ({ ...lens, scale: lens.scale / by, grain: lens.grain / by, x: lens.x / by, y: lens.y / by });
 
   // --- drawing
 
@@ -194,7 +192,7 @@ export function render({ model }) {
     back.height = height;
     key.width = beside;
     key.height = height;
-    painter.resize(Math.ceil(size[0] / stats.coarse), Math.ceil(height / stats.coarse));
+    painter.resize(size[0], height);
     restyle();
     if (cam.view) aim(cam.view, false);
     keyDue = true;
@@ -223,35 +221,34 @@ export function render({ model }) {
     const started = performance.now(), lens = lensOf(), g = back.getContext("2d");
     g.clearRect(0, 0, back.width, back.height);
     drawBox(g, lens, box, words, style);
-    painter.draw(stats.coarse == 1 ? lens : coarser(lens, stats.coarse));
+    painter.draw(lens);
     if (keyDue) {
       keyDue = false;
       drawKey(key.getContext("2d"), key.width, key.height, palette, scene.scale, style);
     }
     stats.ms = performance.now() - started;
     stats.frames += 1;
+    if (moving) rest(); // counted from the last frame, however long that took
     if (pointer && !moving) point();
   }
 
-  // While something moves, slow frames become coarser; at rest they are sharp.
+  // Filling balls is what takes time without graphics hardware: slow frames get smaller ones until all is at rest.
   function move() {
     moving = true;
     ring.hidden = tip.hidden = true;
-    if (stats.coarse == 1 && painter.name == "canvas" && stats.ms > SLOW_MS) coarse(2);
+    if (painter.name == "canvas" && stats.ms > SLOW_MS) stats.thin = Math.min(2.5, stats.thin + 0.25);
     clearTimeout(resting);
-    resting = setTimeout(() => {
-      moving = false;
-      coarse(1);
-      ask();
-      tell();
-    }, REST_MS);
     ask();
   }
 
-  function coarse(by) {
-    if (stats.coarse == by) return;
-    stats.coarse = by;
-    painter.resize(Math.ceil(size[0] / by), Math.ceil(size[1] / by));
+  function rest() {
+    clearTimeout(resting);
+    resting = setTimeout(() => {
+      moving = false;
+      stats.thin = 1;
+      ask();
+      tell();
+    }, REST_MS);
   }
 
   // --- the camera
@@ -406,7 +403,6 @@ export function render({ model }) {
 
   function save() {
     const all = document.createElement("canvas"), g = all.getContext("2d"), { em } = style, top = Math.ceil(2.4 * em);
-    coarse(1);
     all.width = back.width;
     all.height = back.height + top;
     g.fillStyle = style.dark ? "#111a22" : "#ffffff";

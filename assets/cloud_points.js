@@ -23,7 +23,7 @@ class SoftPoints {
   constructor(canvas) {
     this.name = "canvas";
     this.canvas = canvas;
-    this.context = canvas.getContext("2d");
+    this.context = canvas.getContext("2d", { willReadFrequently: true }); // kept in memory, where the picture is made
     if (!this.context) throw new Error("this browser has no canvas");
     this.size = [0, 0];
     this.dirty = null;
@@ -50,7 +50,7 @@ class SoftPoints {
           shades.push(d < 4 ? 2 : shadeOf(u, v));
         }
       }
-      this.sprites.push([Int32Array.from(places), Uint8Array.from(shades)]);
+      this.sprites.push({ places: Int32Array.from(places), shades: Uint16Array.from(shades, (shade) => 256 * shade) });
     }
   }
 
@@ -60,8 +60,8 @@ class SoftPoints {
 
   paint(palette) {
     // little-endian: alpha, blue, green, red
-    this.inks = SHADES.map((shade) => Uint32Array.from(palette, (rgb) =>
-      rgb.reduce((ink, part, at) => ink | (Math.min(255, part * shade) << (8 * at)), 255 << 24) >>> 0));
+    this.inks = Uint32Array.from(SHADES.flatMap((shade) => palette.map((rgb) =>
+      rgb.reduce((ink, part, at) => ink | (Math.min(255, part * shade) << (8 * at)), 255 << 24) >>> 0)));
   }
 
   draw(lens) {
@@ -83,13 +83,13 @@ class SoftPoints {
       const x = Math.round(lens.x + scale * x1 * near), y = Math.round(lens.y - scale * (Y[i] * cp - z1 * sp) * near);
       if (!(x >= 0 && y >= 0 && x < width && y < height)) continue;
       const d = Math.max(1, Math.min(2 * RIM - 1, Math.round(2 * grain * radius[i] * near)));
-      const [places, shades] = sprites[d], at = (y + RIM) * wide + x + RIM, half = (d >> 1) + 1;
-      const depth = Math.max(1, Math.min(65535, 32768 + z * 20000)), c = ink[i];
+      const places = sprites[d].places, shades = sprites[d].shades, at = (y + RIM) * wide + x + RIM, half = (d >> 1) + 1;
+      const depth = Math.max(1, Math.min(65535, 32768 + z * 20000)) | 0, c = ink[i];
       for (let k = 0; k < places.length; k++) {
         const p = at + places[k];
         if (depths[p] < depth) {
           depths[p] = depth;
-          colours[p] = inks[shades[k]][c];
+          colours[p] = inks[shades[k] + c];
         }
       }
       if (x + RIM - half < left) left = x + RIM - half;

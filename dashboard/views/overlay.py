@@ -144,9 +144,14 @@ class Overlay:
             for plot, hover in zip((self.figure, self.ratio), self._hovers, strict=True):
                 plot.add_tools(hover)
         self.ratio.add_layout(Span(dimension="width", location=1, line_color=MUTED, line_dash="dashed"))
-        self._above = pn.pane.Bokeh(self.figure, sizing_mode="stretch_both", margin=0, styles={"flex": "3 1 0"})
-        self._below = pn.pane.Bokeh(self.ratio, sizing_mode="stretch_both", margin=0, styles={"flex": "1.35 1 0"})
-        self.view = pn.Column(self._above, self._below, sizing_mode="stretch_both", margin=0)
+        above, self._below = (
+            pn.Column(
+                pn.pane.Bokeh(plot, sizing_mode="stretch_both", margin=0), sizing_mode="stretch_both", margin=0, styles={"flex": f"{share} 1 0"}
+            )
+            for plot, share in ((self.figure, 3), (self.ratio, 1.7))
+        )  # fmt: skip
+        self.view = pn.Column(above, self._below, sizing_mode="stretch_both", margin=0)
+        self._add(0)  # a figure without anything in it is a warning
         self.scale(log_x=log_x, log_y=log_y)
         self._arrange()
 
@@ -221,11 +226,10 @@ class Overlay:
     def _arrange(self) -> None:
         """Write labels where they belong: below what is lowest; and show the ratios if there are any."""
         both = self._with_ratio and len(self._samples) > 1
-        first = without_math(self._samples[0].label) if self._samples else ""
         wanted = ("" if both else self._labels[0], self._labels[1])
         for axis, text in (
             (self.figure.xaxis[0], wanted[0]), (self.figure.yaxis[0], wanted[1]), (self.ratio.xaxis[0], self._labels[0]),
-            (self.ratio.yaxis[0], f"Ratio to {_cut(first)}"),
+            (self.ratio.yaxis[0], "Ratio to first"),
         ):  # fmt: skip
             if axis.axis_label != text:
                 axis.axis_label = text
@@ -332,10 +336,9 @@ class Overlay:
         centres: list[NDArray[np.float64]] = []
         for bins, _ in self.sources[1 : len(self._samples)]:
             ratio, error = np.asarray(bins.data["ratio"], float), np.asarray(bins.data["ratio_error"], float)
-            sure = np.isfinite(ratio) & (error < 0.5)
-            centres += [ratio[sure] - error[sure], ratio[sure] + error[sure]]
+            centres.append(ratio[np.isfinite(ratio) & (error < 0.3)])
         seen = np.concatenate([np.zeros(0), *centres])
-        away = float(np.percentile(np.abs(seen - 1), 95)) if seen.size else 0.2
+        away = float(np.percentile(np.abs(seen - 1), 90) * 1.4) if seen.size else 0.2
         half = next((each for each in (0.1, 0.2, 0.3, 0.5, 0.75) if each >= away), 1.0)
         _hold(self.ratio.y_range, 1 - half, 1 + half if away <= 1 else min(1 + 1.1 * away, 5.0))
 
@@ -353,10 +356,6 @@ def _plot(x_label: str, y_label: str, *, wall: bool) -> figure:
 
 def _steps(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([left, right]).ravel()
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 16 else text[:15] + "…"
 
 
 def _hold(span: Range1d, start: float, end: float) -> None:

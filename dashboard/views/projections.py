@@ -89,7 +89,7 @@ class Projections:
         self, value_label: str = "Energy (MeV)", *, layers: int = 78, ecal_layers: int = 30, run: Run | None = None, wall: bool = False
     ) -> None:  # fmt: skip
         self._layers, self._ecal, self._wall = layers, ecal_layers, wall
-        self.ranges = {name: Range1d(0, 1) for name in LABELS}
+        self.ranges = {name: Range1d(0, 1, reset_start=0, reset_end=1) for name in LABELS}
         self.figures = {}
         self.sources: dict[str, ColumnDataSource] = {}
         self._mappers, self._bars, self._borders = {}, {}, []
@@ -186,6 +186,7 @@ class Projections:
         deepest = float(values[:, 2].max(initial=0.0))
         self._home({"layer": (-0.5, (self._ecal if deepest < self._ecal - 0.5 else self._layers) - 0.5)})
         self._say(title)
+        self._mark()
         self._look_again()
 
     def show_maps(
@@ -205,6 +206,7 @@ class Projections:
         for name in set(NAMES) - set(maps):
             self._put(name, None)
         self._say(title)
+        self._mark()
 
     def clear(self) -> None:
         """Show nothing."""
@@ -222,7 +224,17 @@ class Projections:
     def _detector(self, layers: int | None, ecal_layers: int | None) -> None:
         self._layers, self._ecal = layers or self._layers, ecal_layers or self._ecal
         for border in self._borders:
-            border.update(location=self._ecal - 0.5, visible=self._ecal < self._layers)
+            border.location = self._ecal - 0.5
+
+    def _mark(self) -> None:
+        """Show the border between the parts of the detector, and say what it is, if it lies in the range of layers."""
+        there = self._ecal - 0.5 < self.ranges["layer"].reset_end
+        for border, name in zip(self._borders, NAMES[1:], strict=True):
+            if border.visible != there:
+                border.visible = there
+            text = "dashed: border of ECAL and HCAL" if there else ""
+            if self.figures[name].title.text != text:
+                self.figures[name].title.text = text
 
     def _say(self, title: str) -> None:
         plot = self.figures["xy"]
