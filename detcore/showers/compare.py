@@ -158,7 +158,7 @@ def _edges(values: NDArray[np.float64], bins: int | Sequence[float], *, whole: b
         return np.linspace(0.0, 1.0, bins + 1)
     low, high = np.quantile(values, [TAIL, 1 - TAIL])
     if whole:
-        low, high = np.floor(low), np.floor(high) + 1
+        low, high = np.floor(low), np.ceil(high) + 1
         width = max(1.0, np.ceil((high - low) / bins))
         return np.arange(low, high + width, width) - 0.5 if high > low else np.array([low - 0.5, low + 0.5])
     if not high > low:

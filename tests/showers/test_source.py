@@ -110,7 +110,11 @@ def test_other_files_are_refused_and_told_why(shared, tmp_path):
     with h5py.File(other, "w") as file:
         file["showers"] = np.zeros(3)
         file.create_group("energies")
-    for path, reason in ((text, "not a readable HDF5 file"), (empty, "not a readable HDF5"), (other, "lacks energies, dir")):
+    for path, reason in (
+        (text, "not a readable HDF5 file"),
+        (empty, "not a readable HDF5"),
+        (other, "lacks energies, dir"),
+    ):
         assert probe(str(path)).degree == "no"
         assert reason in probe(str(path)).reason
     assert "no such file" in probe(str(tmp_path / "gone.h5")).reason
