@@ -272,8 +272,8 @@ def observe(  # type: ignore[no-untyped-def]
     radial
         (shower, bin) float32, zero, written: GeV; no rings if it has no bins.
     numbers
-        (shower, N_NUMBERS), or up to `SUM_Z` if no more is needed, float64, written: number of points, energy, sums of energy times x, y, z, their squares and
-        time, first time, energy and layer of the hottest point.
+        (shower, N_NUMBERS), or up to `SUM_Z` if no more is needed, float64, written: number of points, energy, sums of
+        energy times x, y, z, their squares and time, first time, energy and layer of the hottest point.
 
     Returns
     -------

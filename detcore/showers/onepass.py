@@ -75,8 +75,9 @@ def observe(
     """
     limits = (geometry.ecal_threshold, geometry.hcal_threshold) if thresholds is None else thresholds
     first, last = (0, geometry.num_layers - 1) if layers is None else layers
+    first, last = (max(first, 0), last) if last >= 0 else (1, 0)  # the kernel knows no negative layers
     energy, hits, radial, sums = sum_points(
-        showers, geometry.num_layers, limits, geometry.hcal_from, radial_edges, radius, max(first, 0), last
+        showers, geometry.num_layers, limits, geometry.hcal_from, radial_edges, radius, first, last
     )
     total = sums[:, kernels.VISIBLE]
     empty = sums[:, kernels.N_HITS] == 0

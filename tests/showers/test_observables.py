@@ -141,6 +141,15 @@ def test_everything_in_one_pass() -> None:
     assert len(kernels.observe.signatures) == 1
 
 
+def test_ranges_of_layers() -> None:
+    showers = cloud(n=3)
+    whole = observables.observe(showers, thresholds=(0, 0))["hits_per_layer"]
+    for first, last in ((0, 77), (-5, 3), (70, 10**6), (9, 9), (9, 8), (-9, -2)):
+        found = observables.observe(showers, thresholds=(0, 0), layers=(first, last))["hits_per_layer"]
+        chosen = (np.arange(78) >= first) & (np.arange(78) <= last)
+        assert np.array_equal(found, whole * chosen), (first, last)
+
+
 def test_where_a_shower_starts() -> None:
     points = np.zeros((4, 6, 5), np.float32)
     points[:, :, 3] = 1e-4  # a track of one minimum-ionising particle
