@@ -142,9 +142,9 @@ function outward({ dx, dy, mx, my, length }, middle) {
   return u * (mx - middle[0]) + v * (my - middle[1]) >= 0 ? [u, v] : [-u, -v];
 }
 
-function upright(dx, dy) {
+function upright(dx, dy) { // text reads to the right, or upwards
   const angle = Math.atan2(dy, dx);
-  return angle > Math.PI / 2 + 0.01 ? angle - Math.PI : angle < -Math.PI / 2 + 0.01 ? angle + Math.PI : angle;
+  return angle > 1.2 ? angle - Math.PI : angle < 1.2 - Math.PI ? angle + Math.PI : angle;
 }
 
 function drawScale(g, at, axis, a, edge, middle, style) {
