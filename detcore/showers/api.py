@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,16 +15,18 @@ from detcore.core.reduction import Reduction, Together
 from detcore.core.run import run
 from detcore.core.schema import LIVE
 from detcore.core.source import Instrument
+from detcore.showers.cluster_module import cluster
 from detcore.showers.detector import find_geometry
+from detcore.showers.filter import filter_showers
 from detcore.showers.heap import read_ragged
 from detcore.showers.ragged import Ragged
 from detcore.showers.reductions import Maps, Overview, Profiles, Spectra, Table
 from detcore.showers.source import UNCLUSTERED, ShowerFiles, chunk_of, probe
 from detcore.showers.steps import Cuts
+from detcore.showers.writer import write_ragged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -203,10 +207,14 @@ def read_one(path: str | os.PathLike[str], number: int) -> Ragged:
 
 
 def warm() -> None:
-    """Compile the kernels, on a shower of one point."""
+    """Compile the kernels, on a shower of one point that is written, read, reduced, clustered and filtered."""
     points = np.array([[0, 0, 1, 1e-3, 1.0]], np.float32)
-    for columns in (4, 5):
-        reduce_showers(Ragged.build(points[:, :columns], [1], [1.0]), Cuts(radius=100))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one.h5"
+        write_ragged(path, Ragged.build(points, [1], [1.0]))
+        one = read_ragged(path)
+    reduce_showers(one, Cuts(radius=100))
+    filter_showers(cluster(one, random_shift=False))
 
 
 def write_demo(folder: str | os.PathLike[str]) -> Sequence[Path]:

@@ -14,9 +14,8 @@ from typing_extensions import override
 
 from detcore.core.schema import SAMPLE_DIMENSION
 from detcore.core.source import ChunkRef, FileSource, Match, Problem, UnknownFormat, walk
-from detcore.showers.detector import find_geometry
 from detcore.showers.heap import read_ragged
-from detcore.showers.steps import POINT, SHOWER
+from detcore.showers.steps import POINT, SHOWER, geometry_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +91,7 @@ class ShowerFiles(FileSource):
 
     def __post_init__(self) -> None:
         if self.geometry:
-            find_geometry(self.geometry)  # an unknown one is refused now, not for every chunk
+            geometry_named(self.geometry)  # an unknown one is refused now, not for every chunk
 
     @override
     def schema_of(self, path: str) -> xr.Dataset:
@@ -103,7 +102,7 @@ class ShowerFiles(FileSource):
 
     def _facts(self, path: str, header: Header) -> dict[str, Any]:
         name = self.geometry or header.clustered_for or UNCLUSTERED
-        geometry = find_geometry(name)
+        geometry = geometry_named(name)
         return {
             "file": path,
             "geometry": name,

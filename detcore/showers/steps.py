@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from typing_extensions import override
 from detcore.core.parameters import Parameters, Span
 from detcore.core.schema import SAMPLE_DIMENSION, require
 from detcore.core.steps import Step
-from detcore.showers.detector import DetectorGeometry, find_geometry
+from detcore.showers.detector import SUFFIXES, DetectorGeometry, find_geometry
 from detcore.showers.observables import observe
 from detcore.showers.ragged import Ragged, offsets_of
 
@@ -281,11 +282,16 @@ def ragged_of(chunk: xr.Dataset) -> Ragged:
 
 def geometry_of(chunk: xr.Dataset) -> DetectorGeometry:
     """Return the geometry that a chunk names."""
-    return _geometry(str(chunk.attrs["geometry"]))
+    return geometry_named(str(chunk.attrs["geometry"]))
+
+
+def geometry_named(name: str) -> DetectorGeometry:
+    """Return a geometry as `find_geometry` does, which reads text each time; this is called for every chunk."""
+    return _geometry(name, Path(name).stat().st_mtime_ns if name.endswith(SUFFIXES) else 0)
 
 
 @lru_cache(maxsize=16)
-def _geometry(name: str) -> DetectorGeometry:
+def _geometry(name: str, _changed: int) -> DetectorGeometry:
     return find_geometry(name)
 
 
