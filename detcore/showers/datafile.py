@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from detcore.showers.files import create_empty_file, load_rows
 from detcore.showers.heap import HeapReader
-from detcore.showers.index import values_of
+from detcore.showers.index import dataset_of, rows_by_hdf5, values_of
 from detcore.showers.layout import (
     AnyPath,
     Shape,
@@ -63,6 +62,7 @@ class ShowerDataFile:
         self.file = h5py.File(path, "r" if mode == "r" else "r+")
         self.attrs = self.file.attrs
         self._reader: HeapReader | None = None
+        self._shape: Shape | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -72,25 +72,40 @@ class ShowerDataFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._forget()
-        self.file.close()
-
-    def _forget(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+        self.file.close()
 
-    def _read(self) -> HeapReader:
-        if self._reader is None:
-            self._reader = HeapReader(self.path, file=self.file)
-        return self._reader
+    def _load(self, rows: slice) -> Showers:
+        if self.file.mode == "r":
+            if self._reader is None:
+                self._reader = HeapReader(self.path, file=self.file)
+            return load_rows(self._reader, rows)
+        # Somebody else may write, too: nothing is remembered.
+        _, width, columns = self.shape
+        begin, end, _ = rows.indices(len(dataset_of(self.file, "showers")))
+        points = np.zeros((max(end - begin, 0), width, columns), np.float32)
+        found = rows_by_hdf5(os.fspath(self.path), "showers", columns, begin, end, file=self.file)
+        for target, row in zip(points, found, strict=True):
+            target[: len(row)] = row[:width]
+        return Showers.unchecked(
+            points,
+            values_of(self.file, "energies", np.float32, rows),
+            values_of(self.file, "pdg", np.int32, rows),
+            values_of(self.file, "directions", np.float32, rows),
+            values_of(self.file, "shower_ids", np.int32, rows),
+            np.clip(values_of(self.file, "num_points", np.int32, rows), 0, width),
+        )
 
     @property
     def shape(self) -> Shape:
         """Showers, width, columns."""
         self._open()
-        n, width, columns = (int(one) for one in values_of(self.file, "shape", np.int64)[:3])
-        return n, width, columns
+        if self._shape is None or self.file.mode != "r":
+            n, width, columns = (int(one) for one in values_of(self.file, "shape", np.int64)[:3])
+            self._shape = n, width, columns
+        return self._shape
 
     @property
     def num_showers(self) -> int:
@@ -160,15 +175,13 @@ class ShowerDataFile:
     def __getitem__(self, index: Any) -> Showers:
         """Read showers by number, slice, increasing list or boolean mask."""
         chosen = self._chosen(index)
-        reader = self._read()
         if isinstance(chosen, slice) and chosen.step in {None, 1}:
-            return load_rows(reader, chosen)
-        numbers = np.arange(reader.index.rows)[chosen]
+            return self._load(chosen)
+        numbers = np.arange(len(dataset_of(self.file, "showers")))[chosen]
         if not len(numbers):
-            return load_rows(reader, slice(0, 0))
+            return self._load(slice(0, 0))
         runs = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
-        with ExitStack():
-            parts = [load_rows(reader, slice(int(run[0]), int(run[-1]) + 1)) for run in runs]
+        parts = [self._load(slice(int(run[0]), int(run[-1]) + 1)) for run in runs]
         names = ("points", "energies", "pdg", "directions", "shower_ids", "_num_points")
         return Showers.unchecked(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -189,6 +202,5 @@ class ShowerDataFile:
         if len(data) != len(numbers):
             msg = f"Can't broadcast ({len(data)},) -> ({len(numbers)},)"
             raise TypeError(msg)
-        self._forget()
         for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1) if len(numbers) else []:
             write_showers(self.file, slice(int(numbers[run[0]]), int(numbers[run[-1]]) + 1), data[run])

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -266,6 +268,21 @@ def references_of(file: h5py.File, dataset: h5py.Dataset, descriptor: Descriptor
     return References(np.ascontiguousarray(table))
 
 
+class _Room(threading.local):
+    """Memory of a thread that is used again and again: a single shower is read in less time than making it takes."""
+
+    def __init__(self) -> None:
+        self.marks = np.empty(1 << 16, np.int64)
+        self.stamp = np.zeros(1 << 16, np.int64)
+        self.state = np.zeros(6, np.int64)
+        self.scratch = np.empty(0, np.uint8)
+
+
+@cache
+def _room() -> _Room:
+    return _Room()
+
+
 def gather(
     descriptor: Descriptor,
     table: NDArray[np.int64],
@@ -313,8 +330,9 @@ def gather(
         msg = "rows do not fit the array they are to be read into"
         raise ValueError(msg)
     end, last = os.fstat(descriptor.number).st_size, _end_of(references[-1])
-    scratch = np.empty(0, np.uint8)
-    marks, stamp, state = np.empty(1 << 16, np.int64), np.zeros(1 << 16, np.int64), np.zeros(6, np.int64)
+    room_of = _room()
+    marks, stamp, state, scratch = room_of.marks, room_of.stamp, room_of.state, room_of.scratch
+    state[4:] = -1  # no collection came before
     row = wanted = 0
     while row < len(references):
         base = int(references[row, 0])
@@ -322,6 +340,8 @@ def gather(
         size = max(min(size, end - base), 0)
         if size > len(scratch):
             scratch = np.empty(size, np.uint8)
+            if size <= BLOCK:
+                room_of.scratch = scratch
         block = scratch[:size]
         if size >= 16:
             descriptor.read(block, base)

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -216,7 +217,15 @@ def _index(file: h5py.File, descriptor: Descriptor) -> Index:
 
 
 def rows_by_hdf5(
-    path: str, key: str, columns: int, start: int, stop: int, *, checked: bool = True, step: int = 256
+    path: str,
+    key: str,
+    columns: int,
+    start: int,
+    stop: int,
+    *,
+    checked: bool = True,
+    step: int = 256,
+    file: h5py.File | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the rows of a data set as points (point, column), whatever HDF5 has to do for it.
 
@@ -225,8 +234,8 @@ def rows_by_hdf5(
     ValueError
         A row is not a whole number of points, or not of showers.
     """
-    with h5py.File(path, "r") as file:
-        found = dataset_of(file, key)
+    with h5py.File(path, "r") if file is None else nullcontext(file) as opened:
+        found = dataset_of(opened, key)
         inner = h5py.check_vlen_dtype(found.dtype)
         plain = found.dtype.kind in "iuf"
         if not plain and (inner is None or np.dtype(inner).kind not in "iuf" or found.ndim != 1):

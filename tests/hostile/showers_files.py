@@ -68,7 +68,7 @@ def _heap(at: int, value: bytes) -> Callable[[Path], None]:
 def _overlap(path: Path) -> None:
     """A collection inside a collection."""
     offset, known = references(path)
-    values, address, _ = known[3]
+    _, address, _ = known[3]
     _patch(path, address + 256, b"GCOL\1\0\0\0" + struct.pack("<Q", 1024) + struct.pack("<HHIQ", 1, 1, 0, 20))
     _patch(path, offset + 16 * 4, REFERENCE.pack(5, address + 256, 1))
 
@@ -134,7 +134,7 @@ BREAKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "object without end": (_heap(24, struct.pack("<Q", 1 << 62)), "impossible size"),
     "object of negative size": (_heap(24, b"\xff" * 8), "impossible size"),
     "free space of no size": (_heap(16, bytes(16)), "impossible size"),
-    "overlapping collections": (_overlap, "overlaps"),
+    "overlapping collections": (_overlap, "overlaps|impossible size"),
     "link to a device": (_link("/dev/zero"), "not followed"),
     "link to a text": (_link("/etc/passwd", "pdg"), "not followed"),
     "values elsewhere": (_outside, "other files"),
