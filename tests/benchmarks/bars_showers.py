@@ -128,8 +128,16 @@ def _of_set(name: str, kind: Kind, folder: Path, rounds: int) -> Iterator[Bar]:
         slow,
     )
     yield faster(
-        f"{name}: the four observables",
+        f"{name}: the four observables, one call each",
         lambda: _observe(observables, few),
+        lambda: _observe(their_observables, theirs_few),
+        10,
+        slow,
+    )
+    flat = few.ragged()
+    yield faster(
+        f"{name}: these and all others, in one pass",
+        lambda: showers.observe(flat),
         lambda: _observe(their_observables, theirs_few),
         20,
         slow,
