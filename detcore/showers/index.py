@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FRESH = 2.0  # s; a file that was written so recently may change without a new size or time
 KEPT_BYTES = 256 << 20  # of indices, in memory
-MOST_ROWS = 1 << 31
+MOST_ROWS = 1 << 24  # of a file that is small because nothing is written yet
 INFLATED = 1000  # bytes of a data set for each byte of the file: the most that deflate gives
 DEFAULT_COLUMNS: Final = (4, 5)
 
@@ -199,8 +199,9 @@ def _index(file: h5py.File, descriptor: Descriptor) -> Index:
     if width < 0 or columns < 0:
         msg = "negative dimensions are not allowed"
         raise ValueError(msg)
-    if points.shape is None or not points.ndim or points.shape[0] > MOST_ROWS:
-        msg = f"{descriptor.path}: showers has shape {points.shape}; expected a row for each shower"
+    most = max(MOST_ROWS, INFLATED * descriptor.facts.st_size // 16)  # a row takes 16 bytes
+    if points.shape is None or not points.ndim or points.shape[0] > most:
+        msg = f"{descriptor.path}: showers has shape {points.shape}; expected a row for each shower, and no more than the file can hold"
         raise ValueError(msg)
     return Index(
         descriptor.path,
