@@ -9,6 +9,7 @@ const VIEWS = { // yaw and pitch, degrees
 const KINDS = { energy: "Energy (MeV)", time: "Time (ns)", layer: "Layer" };
 const SLOW_MS = 22; // if frames take longer, points are smaller while something moves
 const REST_MS = 160;
+const THEME_MS = 400;
 const NEAR_PX = 6;
 const RAD = Math.PI / 180;
 
@@ -206,7 +207,7 @@ export function render({ model }) {
     const [r, v, b] = text.startsWith("#") ? rgbOf(text) : text.match(/[\d.]+/g).map(Number);
     const dark = r + v + b > 384, faded = (alpha) => `rgb(${r} ${v} ${b} / ${alpha})`;
     style = {
-      em: 0.92 * em, ratio, dark, text, font: `${0.92 * em}px ${family}`, bold: `500 ${0.98 * em}px ${family}`, line: faded(0.5), grid: faded(0.13),
+      colour: css.color, em: 0.92 * em, ratio, dark, text, font: `${0.92 * em}px ${family}`, bold: `500 ${0.98 * em}px ${family}`, line: faded(0.5), grid: faded(0.13),
       soft: faded(dark ? 0.035 : 0.025), border: dark ? "#ffb74d" : "#b35900", borderSoft: dark ? "rgb(255 183 77 / 8%)" : "rgb(179 89 0 / 7%)",
       veil: dark ? "rgb(11 17 23 / 80%)" : "rgb(255 255 255 / 80%)",
     };
@@ -428,7 +429,7 @@ export function render({ model }) {
   ];
   for (const [name, act] of watched) model.on(name, () => { act(); controls?.show(); });
   model.on("words", () => { // comes before or after the points: what is drawn must fit both
-    if (model.words.title != words.title) title.textContent = model.words.title;
+    if (model.words != words) { read(); controls?.show(); }
   });
   choose();
   read();
@@ -436,10 +437,16 @@ export function render({ model }) {
   controls?.show();
   const observer = new ResizeObserver(() => { resize(); draw(); });
   observer.observe(stage);
-  const themed = (event) => { if (event.propertyName == "color" && event.target == place) { restyle(); keyDue = true; ask(); } };
-  place.addEventListener("transitionend", themed);
+  // No event tells of another theme; a transition of the colour would, but not before a slow page has drawn it.
+  const themes = setInterval(() => {
+    if (!style || getComputedStyle(place).color == style.colour) return;
+    restyle();
+    keyDue = true;
+    ask();
+  }, THEME_MS);
   model.on("remove", () => {
     observer.disconnect();
+    clearInterval(themes);
     cancelAnimationFrame(due);
     cancelAnimationFrame(animation);
     clearTimeout(resting);

@@ -96,6 +96,7 @@ class Plot:
             hovered.append(found[-1])
             items.append(LegendItem(label=line.label, renderers=found))
         self._items = dict(zip(self.sources, items, strict=True))
+        self._labels_of = {line.name: line.label for line in lines}  # a line without a name is not in the legend
         self._legend = None
         if len(items) > 1:
             self._legend = Legend(
@@ -139,6 +140,7 @@ class Plot:
     def rename(self, name: str, label: str) -> None:
         """Call a line something else in the legend and in the hover."""
         plain = {"value": without_math(label)}
+        self._labels_of[name] = label
         if self._items[name].label != plain:
             self._items[name].label = plain
 
@@ -156,7 +158,8 @@ class Plot:
         words = list(names) if names is not None and len(names) == len(places) else [""] * len(places)
         push(self.sources[name], {"x": places, "y": values, "name": words})
         if self._legend is not None and bool(was) != bool(len(places)):
-            self._legend.items = [item for key, item in self._items.items() if len(self.sources[key].data["x"])]
+            named = [key for key in self._items if len(self.sources[key].data["x"]) and self._labels_of[key]]
+            self._legend.items = [self._items[key] for key in named]
 
     def hide(self, *names: str) -> None:
         """Take lines away."""

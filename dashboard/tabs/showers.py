@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from detcore.core.run import Snapshot
 
 NAME = "showers"
+NARROW = ".bk-header .bk-tab { padding: 6px 9px !important; }"  # all of them fit on a laptop
 SHOWN = 2  # of the demo's files, which are alike: the others are there to be chosen
 
 
@@ -169,7 +170,7 @@ class Tab:
         self.lower = pn.Tabs(
             *((label, self._places[name]) for name, label in PANELS.items()),
             dynamic=True, sizing_mode="stretch_both", margin=0, active=list(PANELS).index(self.look.panel),
-            styles={"flex": "12 1 0"}, stylesheets=[LOWER_TABS],
+            styles={"flex": "12 1 0"}, stylesheets=[LOWER_TABS, NARROW],
         )  # fmt: skip
         self.lower.param.watch(lambda event: self.want(panel=list(PANELS)[event.new]), "active")
         self.selection.view.styles = {"flex": "5 1 0"}
@@ -269,7 +270,7 @@ class Tab:
         paths = tuple(str(self.runtime.roots.resolve(path)) for path, _ in there)
         data = tuple(snapshot.data for _, snapshot in there)
         look = self.look
-        wish = Wish(panels, look.observable, look.sample)
+        wish = Wish(panels, self.cuts, look.observable, look.sample)
         try:
             results = self._work.ask(
                 (tuple(map(id, data)), paths, wish), lambda: compute(data, tuple(labels_of(paths)), paths, wish)

@@ -10,7 +10,8 @@ import panel_material_ui as pmui
 from bokeh.models import BoxAnnotation, CustomJS, Span
 from typing_extensions import override
 
-from dashboard.tabs.parts import COMPACT, NUMBER, column, text
+from dashboard.tabs.parts import COMPACT, column, text
+from dashboard.tabs.showers_fields import NumberField
 from dashboard.tabs.showers_panels import Panel
 from dashboard.tabs.showers_profiles import named
 from dashboard.views.overlay import Overlay, Sample
@@ -63,17 +64,14 @@ class Spectra(Panel):
         plot.add_layout(self.span)
         self._parts = pmui.RadioButtonGroup(options={"ECAL": "ecal", "HCAL": "hcal"}, value="ecal", **COMPACT)
         self._parts.param.watch(lambda event: want(part=event.new), "value")
-        number: dict[str, Any] = NUMBER | {"start": 0.0, "width": 112}
-        whole: dict[str, Any] = NUMBER | {"start": 0, "width": 78, "placeholder": "all"}
-        self._numbers: dict[str, Any] = {
-            "ecal_threshold": pmui.FloatInput(label="ECAL above (MeV)", value=None, placeholder="detector's", **number),
-            "hcal_threshold": pmui.FloatInput(label="HCAL above (MeV)", value=None, placeholder="detector's", **number),
-            "radius": pmui.FloatInput(label="r below (mm)", value=None, placeholder="all", **number | {"width": 92}),
-            "first": pmui.IntInput(label="Layers from", value=None, **whole),
-            "last": pmui.IntInput(label="to", value=None, **whole),
+        fields = {
+            "ecal_threshold": ("ECAL (MeV)", "detector's"), "hcal_threshold": ("HCAL (MeV)", "detector's"),
+            "radius": ("r < (mm)", "all"), "first": ("Layer ≥", "all"), "last": ("Layer ≤", "all"),
+        }  # fmt: skip
+        self._numbers = {
+            name: NumberField(label, lambda value, name=name: self._typed(name, value), self._complain, empty=empty)
+            for name, (label, empty) in fields.items()
         }
-        for name, widget in self._numbers.items():
-            widget.param.watch(lambda event, name=name: self._typed(name, event.new), "value")
         self._reset = pmui.Button(
             label="Detector's cuts", variant="text", **COMPACT,
             on_click=lambda _: self._changed(ecal_threshold=None, hcal_threshold=None, radius=None, layers=None),
@@ -82,15 +80,17 @@ class Spectra(Panel):
         self._error.visible = False
         bar = pn.FlexBox(
             self._parts,
-            *self._numbers.values(),
+            *(field.widget for field in self._numbers.values()),
             self._reset,
             sizing_mode="stretch_width",
             margin=0,
             align_items="center",
         )
+        self._times = column(self.times.view, flex="2 1 0")
+        self._times.visible = False
         plots = pn.Row(
             column(self.cells.view, flex="3 1 0"),
-            column(self.times.view, flex="2 1 0"),
+            self._times,
             sizing_mode="stretch_both",
             margin=0,
         )
@@ -98,12 +98,14 @@ class Spectra(Panel):
 
     # --- what the viewer does
 
-    def _typed(self, name: str, value: Any) -> None:
+    def _typed(self, name: str, value: float | None) -> None:
         if name not in {"first", "last"}:
-            self._changed(**{name: value or None if name == "radius" else value})
+            self._changed(**{name: value})
             return
-        first, last = self._numbers["first"].value, self._numbers["last"].value
-        self._changed(layers=None if first is None and last is None else (first or 0, 2**62 if last is None else last))
+        first, last = self._now.layers or (None, None)
+        first, last = (value, last) if name == "first" else (first, value)
+        nothing = first is None and (last is None or last > MOST_LAYERS)
+        self._changed(layers=None if nothing else (int(first or 0), 2**62 if last is None else int(last)))
 
     def _changed(self, **values: Any) -> None:
         if self._quiet:
@@ -111,10 +113,13 @@ class Spectra(Panel):
         try:
             cuts = showers.Cuts.checked(dict(self._now) | values)
         except InvalidParameters as error:
-            self._error.param.update(text=str(error), visible=True)
+            self._complain(str(error))
             return
         self._error.visible = False
         self._cut(cuts)
+
+    def _complain(self, words: str) -> None:
+        self._error.param.update(text=words, visible=True)
 
     def _dragged(self, attr: str, old: object, new: object) -> None:  # noqa: ARG002 - the signature that Bokeh calls
         document = self.cells.figure.document
@@ -144,10 +149,10 @@ class Spectra(Panel):
         self._now, self._quiet = cuts, True
         self._parts.value = look.part
         for name in ("ecal_threshold", "hcal_threshold", "radius"):
-            self._numbers[name].value = getattr(cuts, name)
+            self._numbers[name].show(getattr(cuts, name))
         first, last = cuts.layers or (None, None)
-        self._numbers["first"].value = first
-        self._numbers["last"].value = None if last is None or last > MOST_LAYERS else last
+        self._numbers["first"].show(first)
+        self._numbers["last"].show(None if last is None or last > MOST_LAYERS else last)
         self._reset.visible = any(
             getattr(cuts, name) is not None for name in ("ecal_threshold", "hcal_threshold", "radius", "layers")
         )
@@ -156,23 +161,20 @@ class Spectra(Panel):
 
     @override
     def fill(self, results: Results, trial: Trial | None, look: Look, words: str) -> None:
-        if (results.data, look.part) == self._shown:
+        if (results, look.part) == self._shown:
             return
-        self._shown = (results.data, look.part)
+        self._shown = (results, look.part)
         self._part = look.part
         attrs = results.shown.attrs
         self._effective = {name: float(attrs.get(f"{name}_threshold", 0.0)) for name in self._effective}
         edges, found = per_shower(results, "cell_energy", f"cells_{look.part}", self._place())
         kept = share_above(results.shown)
-        self.cells.show(
-            edges,
-            found,
-            title=f"{look.part.upper()} cells: drag the line, the MIP cut · {100 * kept:.3g} % of all cells are kept",
-        )
-        if all("time" in one for one in results.data):
-            edges, found = per_shower(results, "time_ns", "time")
+        title = f"{look.part.upper()} cells, {100 * kept:.3g} % of all are kept · drag the line"
+        self.cells.show(edges, found, title=title)
+        if all("time_points" in one for one in results.data):
+            edges, found = per_shower(results, "time", "time_points")
             self.times.show(edges, found, title="Times above the cut")
-        self.times.view.visible = all("time" in one for one in results.data)
+        self._times.visible = all("time_points" in one for one in results.data)
         self._quiet = True
         for model, side in ((self.span, "location"), (self._shade, "right")):
             if getattr(model, side) != self._place():

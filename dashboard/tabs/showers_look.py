@@ -14,12 +14,12 @@ from detcore.showers import Operation
 ENDINGS = (".h5", ".hdf5")
 PANELS = {
     "profiles": "Profiles",
-    "cells": "Cells and MIP cut",
+    "cells": "Cells",
     "observables": "Observables",
     "distances": "Distances",
     "response": "Response",
     "correlations": "Correlations",
-    "preview": "Cluster, filter, shift",
+    "preview": "Preview",
     "numbers": "Numbers",
 }
 SAMPLES = 6  # files that can be compared

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 import panel as pn
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, FactorRange, HoverTool, LinearColorMapper
+from bokeh.models import (
+    BasicTicker,
+    CategoricalScale,
+    CategoricalTicker,
+    CategoricalTickFormatter,
+    ColorBar,
+    ColumnDataSource,
+    FactorRange,
+    HoverTool,
+    LinearColorMapper,
+)
 from typing_extensions import override
 
 from dashboard.tabs.parts import column, pane, text
@@ -163,6 +173,9 @@ class Correlations(Panel):
     def __init__(self) -> None:
         self.figure = plot = blank("", "", tools="save,reset")
         plot.x_range, plot.y_range = FactorRange(), FactorRange()
+        plot.x_scale, plot.y_scale = CategoricalScale(), CategoricalScale()
+        for axis in plot.axis:
+            axis.update(ticker=CategoricalTicker(), formatter=CategoricalTickFormatter())
         plot.grid.grid_line_color = None
         plot.xaxis.major_label_orientation = 0.8
         mapper = LinearColorMapper(palette=BLUE_RED, low=-1, high=1)

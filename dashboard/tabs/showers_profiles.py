@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MEV = 1e3  # per GeV
 ENERGY, HITS = "Energy / shower (MeV)", "Hits / shower"
-VISIBLE = 1e-4  # of the highest value: what is lower at the far end of a profile is not shown at first
+VISIBLE = 1e-3  # of the highest value: what is lower at the far end of a profile is not shown at first
 
 
 class Profiles(Panel):
@@ -53,9 +53,9 @@ class Profiles(Panel):
 
     @override
     def fill(self, results: Results, trial: Trial | None, look: Look, words: str) -> None:
-        if (results.data, look.profile) == self._shown:
+        if (results, look.profile) == self._shown:
             return
-        self._shown = (results.data, look.profile)
+        self._shown = (results, look.profile)
         hits = look.profile == "hits"
         key, scale = ("hits_per_layer", 1.0) if hits else ("energy_per_layer", MEV)
         layers = max(one.sizes["layer"] for one in results.data)

@@ -40,6 +40,7 @@ class Wish:
     """What is computed of the datasets: for which panels, which observables, of which file first."""
 
     panels: tuple[str, ...]
+    cuts: showers.Cuts
     observable: str = ""
     sample: int = 0
 
@@ -89,8 +90,8 @@ class Results:
 
     @property
     def numbers(self) -> NDArray[np.int64]:
-        """The rows, in that file, of the showers that are selected."""
-        return self.once("numbers", lambda: self.shown["shower"].values.astype(np.int64))
+        """The rows, in that file, of the showers that are selected, also of those that are not read yet."""
+        return self.once("numbers", lambda: np.flatnonzero(self.incident[self.sample].passes(self.wish.cuts)))
 
 
 RESULTS: Shared[Results] = Shared(8)
@@ -171,6 +172,8 @@ class Trial:
         Points in them.
     table
         Columns name, before, after: what a person compares.
+    cell
+        mm, width of the cells that `after` was clustered into; None if it was not.
     """
 
     number: int
@@ -183,6 +186,7 @@ class Trial:
     before_counts: NDArray[np.int64]
     after_counts: NDArray[np.int64] | None
     table: pd.DataFrame
+    cell: float | None
 
     def points(self, stage: str) -> NDArray[np.float32]:
         """Return the points of a stage: before or after."""
@@ -209,6 +213,7 @@ def trial_of(path: str, number: int, operations: tuple[showers.Operation, ...], 
         number=number, energy=float(ragged.energies[0]), theta=float(showers.angle(ragged.directions)[0]),
         pdg=int(ragged.pdg[0]), before=before, after=after, spectrum_mev=edges[:-1], before_counts=counts[0],
         after_counts=counts[1] if done is not None else None, table=facts(before, after),
+        cell=cells_of(geometry).ecal_cell_size if any(one.kind == "cluster" for one in operations) else None,
     )  # fmt: skip
 
 
@@ -307,7 +312,7 @@ def maps_of(data: xr.Dataset) -> dict[str, Map]:
     """Return the mean maps of a result, without what is almost empty far from the axis and deep inside."""
     wide = data["map_xy"].values
     x, y, layer = data["x_edge"].values, data["y_edge"].values, np.arange(data.sizes["layer"] + 1) - 0.5
-    far = max(_middle(wide.sum(axis=0)), _middle(wide.sum(axis=1)))
+    far = min(_middle(wide.sum(axis=0)), _middle(wide.sum(axis=1)))
     along = data["map_xl"].sum("x").values
     deep = int(np.flatnonzero(np.cumsum(along) <= INSIDE * along.sum())[-1]) + 2 if along.any() else len(along)
     deep = min(deep, len(along))
@@ -336,25 +341,24 @@ def headline(results: Results) -> list[Number]:
     """Return the numbers that stand above everything, of the file that is shown."""
     data, everyone = results.shown, len(results.incident[results.sample].energy)
     chosen = int(data.sizes.get("shower", 0))
-    more = [Number("Sample", results.labels[results.sample])] if len(results.labels) > 1 else []
     if not chosen:
-        return [*more, Number("Showers", "0", f"of {everyone:,}", "warn")]
+        return [Number("Showers", "0", f"of {everyone:,}", "warn")]
     mean = {
         name: float(np.nanmean(data[name])) for name in ("n_hits", "visible_energy", "energy_ratio", "maximum_layer")
     }
-    ratio = data["energy_ratio"].values
-    spread = float(np.nanstd(ratio) / mean["energy_ratio"]) if mean["energy_ratio"] else np.nan
+    spread = float(np.nanstd(data["energy_ratio"]) / mean["energy_ratio"]) if mean["energy_ratio"] else np.nan
     numbers = [
-        *more,
         Number("Showers", f"{chosen:,}", f"of {everyone:,}" if chosen != everyone else "", "main"),
         Number("Hits", digits(mean["n_hits"]), "/ shower"),
         Number("Visible energy", digits(mean["visible_energy"]), "GeV"),
         Number("E vis / E inc", digits(100 * mean["energy_ratio"]), "%"),
-        Number("its spread", digits(100 * spread), "%"),
+        Number("Spread of it", digits(100 * spread), "%"),
         Number("Shower maximum", f"{mean['maximum_layer']:.1f}", "layer"),
     ]
-    if results.sample and (first := float(np.nanmean(results.data[0]["energy_ratio"]))):
-        numbers.append(Number(f"E vis / {results.labels[0]}", f"{mean['energy_ratio'] / first:.3f}"))
+    for label, other in zip(results.labels, results.data, strict=True):
+        ratio = float(np.nanmean(other["energy_ratio"])) / mean["energy_ratio"] if other.sizes["shower"] else np.nan
+        if other is not data:
+            numbers.append(Number(f"Response of {label}", f"{ratio:.3f}", "of this"))
     return numbers
 
 

@@ -13,7 +13,8 @@ import panel_material_ui as pmui
 from bokeh.events import Reset, SelectionGeometry
 from bokeh.models import BoxAnnotation, BoxSelectTool, ColumnDataSource, HoverTool, Range1d
 
-from dashboard.tabs.parts import COMPACT, NUMBER, column, pane, text
+from dashboard.tabs.parts import COMPACT, column, pane, text
+from dashboard.tabs.showers_fields import NumberField
 from dashboard.tabs.showers_look import SAMPLES, particle
 from dashboard.views.push import push
 from dashboard.views.style import MUTED, above, blank, digits
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 BINS = 48
 MARGIN = 0.02
+LIMITS = {"energy_min": "E ≥ (GeV)", "energy_max": "E ≤ (GeV)", "angle_min": "θ ≥ (°)", "angle_max": "θ ≤ (°)"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,16 +149,10 @@ class SelectionPanel:
             "energy", "Incident energy (GeV)", lambda low, high: self._range("energy", low, high)
         )
         self.theta = RangeHistogram("angle", "Angle to the axis (°)", lambda low, high: self._range("angle", low, high))
-        number: dict[str, Any] = NUMBER | {"width": 76, "start": 0.0, "placeholder": "all"}
-        labels = {
-            "energy_min": "E from (GeV)",
-            "energy_max": "E to (GeV)",
-            "angle_min": "θ from (°)",
-            "angle_max": "θ to (°)",
+        self._numbers = {
+            name: NumberField(label, lambda value, name=name: self._changed(**{name: value}), self._complain)
+            for name, label in LIMITS.items()
         }
-        self._numbers = {name: pmui.FloatInput(label=label, value=None, **number) for name, label in labels.items()}
-        for name, widget in self._numbers.items():
-            widget.param.watch(lambda event, name=name: self._changed(**{name: event.new}), "value")
         self._types = pmui.CheckButtonGroup(options=[], value=[], **COMPACT)
         self._types.param.watch(lambda event: self._changed(pdg=tuple(event.new)), "value")
         self._every = pmui.Button(label="All", variant="text", on_click=lambda _: self._all(), visible=False, **COMPACT)
@@ -164,7 +160,7 @@ class SelectionPanel:
         self._error.visible = False
         bar = pn.FlexBox(
             self._types,
-            *self._numbers.values(),
+            *(field.widget for field in self._numbers.values()),
             self._every,
             sizing_mode="stretch_width",
             margin=0,
@@ -191,17 +187,20 @@ class SelectionPanel:
         try:
             cuts = showers.Cuts.checked(dict(self._now) | values)
         except InvalidParameters as error:
-            self._error.param.update(text=str(error), visible=True)
+            self._complain(str(error))
             return
         self._error.visible = False
         self._cut(cuts)
+
+    def _complain(self, words: str) -> None:
+        self._error.param.update(text=words, visible=True)
 
     def show(self, cuts: showers.Cuts) -> None:
         """Show what is selected now."""
         self._now, self._quiet = cuts, True
         changed = cuts.changed()
-        for name, widget in self._numbers.items():
-            widget.value = changed.get(name)
+        for name, field in self._numbers.items():
+            field.show(changed.get(name))
         self._types.value = (
             [code for code in cuts.pdg if code in self._types.options.values()] if self._types.options else []
         )

@@ -8,7 +8,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboard.tabs.background import Latest
-from dashboard.tabs.parts import COMPACT, NUMBER, column, pane, text
+from dashboard.tabs.parts import COMPACT, NUMBER, column, pane
 from dashboard.tabs.showers_look import from_text, particle
 from dashboard.tabs.showers_results import CLOUDS, TRIALS, Trial, cell_of, detector_of, many_of, maps_of, trial_of
 from dashboard.views.cloud import Cloud
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dashboard.views.cloud import Detector
     from dashboard.views.viewport import Run
 
-STEP: dict[str, Any] = {"size": "small", "margin": (4, 0)}
+STEP: dict[str, Any] = {"size": "small", "margin": (4, 0), "width": 36}
 WATCHED = {
     "colour": "colour", "cut": "seen_cut", "first_layer": "seen_from", "last_layer": "seen_to", "sized": "sized",
     "camera": "camera",
@@ -70,10 +70,10 @@ class Space:
         cloud = column(self.cloud, flex="3 1 0")
         self.view = pn.Column(*([] if wall else [self._bar()]), cloud, row, sizing_mode="stretch_both", margin=0)
 
-    def _bar(self) -> pn.FlexBox:
+    def _bar(self) -> pn.Row:
         want = self._want
-        self._sample = pmui.Select(label="File", options={"": 0}, value=0, width=190, size="small", margin=(4, 4))
-        self._sample.param.watch(lambda event: want(sample=int(event.new or 0), shower=0), "value")
+        self._sample = pmui.Select(label="File", options=[""], value="", width=190, size="small", margin=(4, 4))
+        self._sample.param.watch(self._chosen, "value")
         self._kind = pmui.RadioButtonGroup(
             options={"Single": "single", "Mean of all": "mean"}, value="single", **COMPACT
         )
@@ -86,10 +86,9 @@ class Space:
         )
         self._number = pmui.IntInput(label="Shower", value=0, start=0, width=84, **NUMBER)
         self._number.param.watch(self._typed, "value")
-        self._facts = text()
-        return pn.FlexBox(
-            self._sample, self._kind, self._back, self._number, self._next, self._facts,
-            sizing_mode="stretch_width", margin=0, align_items="center",
+        return pn.Row(
+            self._sample, self._kind, self._back, self._number, self._next,
+            sizing_mode="stretch_width", margin=0, styles={"align-items": "center"},
         )  # fmt: skip
 
     # --- what the viewer does
@@ -104,6 +103,10 @@ class Space:
             "seen_to": -1 if seen.last_layer >= self.cloud.detector.layers - 1 else seen.last_layer, "camera": camera,
         }  # fmt: skip
         self._want(**{WATCHED[event.name]: values[WATCHED[event.name]] for event in events})
+
+    def _chosen(self, event: Any) -> None:
+        if not self._quiet and event.new in self._sample.options:
+            self._want(sample=self._sample.options.index(event.new), shower=0)
 
     def _typed(self, event: Any) -> None:
         if isinstance(event.new, int) and event.new != self._now:
@@ -153,9 +156,11 @@ class Space:
         if single and trial is not None:
             stage = "" if trial.after is None else f" · {look.stage}"
             points = trial.points(look.stage)
-            title = f"Shower {trial.number:,}{stage}{f' · {label}' if label else ''}"
+            cell = trial.cell if look.stage == "after" and trial.cell else cell_of(results.shown)
+            who = f"{particle(trial.pdg)} {trial.energy:.4g} GeV at {trial.theta:.1f}°"
+            title = f"Shower {trial.number:,}: {who}{stage}{f' · {label}' if label else ''}"
             self._cloud((trial, look.stage, detector), points, title, detector)
-            self._points((trial, look.stage, self.cloud.seen, detector), points, results)
+            self._points((trial, look.stage, self.cloud.seen, detector), points, cell)
         elif not single:
             key = (path, id(results.shown))
             many = self._many.ask(key, lambda: many_of(path, numbers))
@@ -164,17 +169,14 @@ class Space:
                     (many, detector), many.points, f"{many.showers:,} showers on top of each other{words}", detector
                 )
             self._maps(results, detector)
-        if not self._wall and trial is not None:
-            who = f"{particle(trial.pdg)} {trial.energy:.4g} GeV, θ {trial.theta:.1f}°"
-            self._facts.text = (
-                f"{who} · {len(trial.points(look.stage)):,} points" if single else f"Mean of {len(numbers):,} showers"
-            )
 
     def _show_bar(self, results: Results, look: Look) -> None:
-        options = {label: number for number, label in enumerate(results.labels)}
+        options = list(results.labels)
+        self._quiet = True
         if options != self._sample.options:
-            self._sample.param.update(options=options, value=results.sample)
-        self._sample.param.update(value=results.sample, visible=len(options) > 1)
+            self._sample.options = options
+        self._sample.param.update(value=options[results.sample], visible=len(options) > 1)
+        self._quiet = False
         self._kind.value = look.show
         self._number.value = self._now
 
@@ -183,7 +185,7 @@ class Space:
             self._drawn = key
             self.cloud.draw(points, title=title, detector=detector)
 
-    def _points(self, key: object, points: NDArray[Any], results: Results) -> None:
+    def _points(self, key: object, points: NDArray[Any], cell: float | None) -> None:
         """Project the points that the cloud shows."""
         if key == self._imaged:
             return
@@ -193,7 +195,7 @@ class Space:
         detector = self.cloud.detector
         self.projections.label("Energy (MeV)")
         self.projections.show_points(
-            kept, cell=cell_of(results.shown), title=f"{len(kept):,}{left} points, {1e3 * kept[:, 3].sum(dtype=float):,.4g} MeV",
+            kept, cell=cell, title=f"{len(kept):,}{left} points, {1e3 * kept[:, 3].sum(dtype=float):,.4g} MeV",
             layers=detector.layers, ecal_layers=detector.ecal_layers,
         )  # fmt: skip
 

@@ -211,6 +211,17 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
     At the end of the test each page must have no error on its console and no request to another host;
     a test that expects errors empties `errors` itself. `before=f` calls f(page) before the page is asked for.
     """
+    yield from open_pages(browser, server)
+
+
+@pytest.fixture(scope="module")
+def visit_long(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
+    """Open pages as `visit` does, which stay open for all tests of a module."""
+    yield from open_pages(browser, server)
+
+
+def open_pages(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
+    """Give what opens pages; at the end they are closed, and what went wrong on them is told."""
     visits: list[Visit] = []
 
     def open_page(
