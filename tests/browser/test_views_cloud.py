@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ points[0] = [150.0, 120.0, 59.0, 0.5, 1.5]
 cloud = Cloud(renderer=query.get("renderer", "auto"), sizing_mode="stretch_width", height=600)
 cloud.draw(points, title="<b>shower</b> 3")
 heard = pn.widgets.TextInput(name="heard")
-cloud.param.watch(lambda event: setattr(heard, "value", repr(cloud.seen)), ["cut", "colour", "first_layer", "last_layer", "camera"])
+cloud.param.watch(lambda *events: setattr(heard, "value", repr(cloud.seen)), ["cut", "colour", "first_layer", "last_layer", "camera"])
 told = pn.widgets.Button(name="told")
 told.on_click(lambda event: cloud.arrange(cut=0.5, first_layer=10))
 pn.Column(cloud, pn.Row(told, heard), sizing_mode="stretch_width").servable()
@@ -219,8 +220,8 @@ def test_cuts_and_colours_send_no_points_and_the_server_hears_of_them(show: Call
         "\"Seen(colour='layer'\") || each.shadowRoot && find(each.shadowRoot)); return find(document) }"
     )
     place.page.get_by_role("button", name="told").click()
-    until(place, lambda now: 0 < now["shown"] < 200)
-    assert "≥ 0.5 MeV" in place.locator("output").first.inner_text()
+    expect(place.locator("output").first).to_have_text("≥ 0.5 MeV", timeout=20_000)
+    assert 0 < state(place)["shown"] < 200
     assert state(place)["loads"] == loads
     assert place.locator(".title").inner_text() == "<b>shower</b> 3"
 
