@@ -183,19 +183,27 @@ def _tell(data: xr.Dataset) -> None:
     if int(data["n_empty"]):
         click.echo(f"{int(data['n_empty']):,} showers have no point")
     if shown:
-        _print(linearity(data).reset_index(), "Response by incident energy")
+        _print(linearity(data), "Response by incident energy")
 
 
 def _print(frame: pd.DataFrame, title: str) -> None:
     if frame.empty:
         return
     shown = Table(title=escape(title), title_justify="left")
-    for name in frame.columns:
+    names = [str(name) for name in frame.columns if not str(name).endswith("_error")]
+    for name in names:
         kind = "right" if pd.api.types.is_numeric_dtype(frame[name]) else "left"
-        shown.add_column(str(name).replace("_", " "), justify=kind)  # type: ignore[arg-type]
-    for row in frame.itertuples(index=False):
-        shown.add_row(*(f"{value:.4g}" if isinstance(value, float) else escape(str(value)) for value in row))
+        shown.add_column(name.replace("_", " "), justify=kind)  # type: ignore[arg-type]
+    for _, row in frame.iterrows():
+        shown.add_row(*(_cell(row[name], row.get(f"{name}_error")) for name in names))
     Console(highlight=False).print(shown)
+
+
+def _cell(value: Any, error: Any) -> str:
+    """Return a value with its error as people write it."""
+    if not isinstance(value, float):
+        return escape(str(value))
+    return f"{value:.4g}" if error is None or error != error else f"{value:.3g} ±{error:.1g}"  # noqa: PLR0124 - nan
 
 
 def _finish(results: list[xr.Dataset], problems: list[Problem], *, quiet: bool = False) -> None:

@@ -48,7 +48,7 @@ def facts(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not _incident_only(place):
             raise
         header = None
-    with h5py.File(place, "r", locking=False) as file:
+    with h5py.File(place, "r") as file:
         rows = header.showers if header else int(file["energies"].shape[0])
         if rows > MAX_ROWS:
             msg = f"{place}: {rows:,} showers, more than {MAX_ROWS:,} that can be described at once"
@@ -106,7 +106,7 @@ def printed(found: dict[str, Any]) -> str:
 
 
 def _incident_only(path: Path) -> bool:
-    with h5py.File(path, "r", locking=False) as file:
+    with h5py.File(path, "r") as file:
         return all(isinstance(file.get(name), h5py.Dataset) for name in INCIDENT) and "showers" not in file
 
 

@@ -88,6 +88,8 @@ def comparison(results: Mapping[str, xr.Dataset], title: str, observables: Seque
     count = len(known) + len(curves)
     columns = min(3, max(count, 1))
     rows = max(-(-count // columns), 1)
+    fewest = min(data.sizes.get("shower", 0) for data in results.values())
+    bins = min(50, max(10, round(fewest**0.5)))
     height = 4.6 * rows + 0.9
     figure = Figure(figsize=(5.6 * columns, height))
     figure.subplots_adjust(0.06, 0.65 / height, 0.98, 1 - 0.9 / height, wspace=0.28, hspace=0.25)
@@ -104,7 +106,7 @@ def comparison(results: Mapping[str, xr.Dataset], title: str, observables: Seque
         if name in curves:
             _profiles(above, below, results, name)
         else:
-            _histograms(above, below, overlay(results, name), name)
+            _histograms(above, below, overlay(results, name, bins), name)
         below.set_ylabel("ratio")
         below.axhline(1, color=GREY, linewidth=0.8)
         if number == 0:

@@ -245,7 +245,7 @@ def _opened(path: str | os.PathLike[str]) -> h5py.File:
         msg = f"{os.fspath(path)}: no such file" if not Path(path).exists() else f"{os.fspath(path)}: not a file"
         raise (FileNotFoundError if not Path(path).exists() else OSError)(msg)
     try:
-        return h5py.File(path, "r", locking=False)
+        return h5py.File(path, "r")  # as everywhere: HDF5 refuses a file that a thread has open with other locking
     except OSError as error:
         msg = f"{os.fspath(path)}: not a readable HDF5 file ({' '.join(str(error).split())[:200]})"
         raise OSError(msg) from error
