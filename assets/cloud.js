@@ -159,25 +159,26 @@ export function render({ model }) {
 
   function reach() { return Math.hypot(box.D, Math.SQRT2); }
 
-  function shares(yaw, pitch) { // half extents of the box on the screen, scene units
-    const [cy, sy, cp, sp] = [Math.cos(yaw * RAD), Math.sin(yaw * RAD), Math.cos(pitch * RAD), Math.sin(pitch * RAD)].map(Math.abs);
-    return [box.D * cy + sy, cp + sp * (cy + box.D * sy)];
+  function turned(yaw, pitch) {
+    const [cy, sy, cp, sp] = [Math.cos(yaw * RAD), Math.sin(yaw * RAD), Math.cos(pitch * RAD), Math.sin(pitch * RAD)];
+    // Straight views have no perspective, so that they are projections; it comes with the first degrees of a turn.
+    const straight = Math.max(Math.abs(cy * cp), Math.abs(sy * cp), Math.abs(sp)), bend = 0.22 * clamp(0, (0.998 - straight) * 12, 1);
+    return { cy, sy, cp, sp, bend, reach: reach(), scale: 1, x: 0, y: 0 };
   }
 
-  function fit(yaw, pitch) {
-    const [width, height, em] = size, [w, h] = shares(yaw, pitch);
+  function fit(yaw, pitch) { // the scale at which all corners of the box are in view
+    const [width, height, em] = size, lens = turned(yaw, pitch), sides = [-1, 1];
+    const spots = sides.flatMap((X) => sides.flatMap((Y) => sides.map((Z) => project(lens, X * box.D, Y, Z))));
+    const [w, h] = [0, 1].map((axis) => Math.max(...spots.map((spot) => Math.abs(spot[axis]))));
     return Math.max(10, Math.min((width - 10 * em) / (2 * w), (height - 8 * em) / (2 * h)));
   }
 
   function lensOf() {
     const [width, height, em] = size, { yaw, pitch } = cam;
-    const [cy, sy, cp, sp] = [Math.cos(yaw * RAD), Math.sin(yaw * RAD), Math.cos(pitch * RAD), Math.sin(pitch * RAD)];
     const [home, tilt] = VIEWS["3-D"], scale = fit(home, tilt) * cam.zoom;
-    // Straight views have no perspective, so that they are projections; it comes with the first degrees of a turn.
-    const straight = Math.max(Math.abs(cy * cp), Math.abs(sy * cp), Math.abs(sp)), bend = 0.22 * clamp(0, (0.998 - straight) * 12, 1);
     const few = clamp(0.75, (4000 / Math.max(1, scene.total)) ** 0.22, 1.45);
     const grain = Math.max(1.1, Math.min(width, height) * 0.0052 * few) * clamp(0.6, cam.zoom ** 0.6, 5) / stats.thin;
-    return { cy, sy, cp, sp, bend, reach: reach(), scale, grain, x: width / 2 + cam.right * height + 0.9 * em, y: height / 2 - cam.up * height - 0.8 * em };
+    return { ...turned(yaw, pitch), scale, grain, x: width / 2 + cam.right * height + 0.9 * em, y: height / 2 - cam.up * height - 0.8 * em };
   }
 
   // --- drawing
