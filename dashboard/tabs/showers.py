@@ -297,7 +297,11 @@ class Tab:
             self._exports_place.append(self._exports.view)
         self._exports_place.visible = look.controls
         if self._exports is not None:
-            self._exports.say(command(self.paths(), self.place, self.cuts))
+            lines = [command(self.paths(), self.place, self.cuts)]
+            if look.ops and self._opened:
+                path = self._opened[min(look.sample, len(self._opened) - 1)][0]
+                lines += showers.command_lines(path, "new.h5", from_text(look.ops), self.place.geometry)
+            self._exports.say("\n".join(lines))
 
     def _say(self, words: str) -> None:
         if words != self._message.text:
