@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 POINTS = 20_000
-FRAME_MS = 33.0  # of 20,000 points without graphics hardware, on a machine that does nothing else
 APP = """
 import numpy as np
 import panel as pn
@@ -252,7 +251,26 @@ def test_it_follows_its_place_and_the_theme(show: Callable[..., Locator]) -> Non
 
 
 def test_twenty_thousand_points_turn_smoothly_without_graphics_hardware(show: Callable[..., Locator]) -> None:
+    """A frame takes no longer than the browser needs for as many bare rectangles."""
     place = show(f"count={POINTS}&renderer=canvas", size=(1366, 768))
     place.evaluate("place => place.cloud.measure(20)")
-    taken = min(place.evaluate("place => place.cloud.measure(10)") for _ in range(8))
-    assert taken < FRAME_MS, "the best of many, because others use the machine too"
+    rectangles = place.page.evaluate_handle(
+        """count => () => {
+          const canvas = document.createElement('canvas')
+          canvas.width = 1366; canvas.height = 600
+          const g = canvas.getContext('2d', {willReadFrequently: true})
+          const began = performance.now()
+          for (let i = 0; i < count; i++) {
+            g.fillStyle = `rgb(${i % 256}, ${i % 199}, 90)`
+            g.fillRect((i * 37) % 1366, (i * 91) % 600, 4, 4)
+          }
+          g.getImageData(0, 0, 1, 1)
+          return performance.now() - began
+        }""",
+        POINTS,
+    )
+    ours, bare = [], []
+    for _ in range(8):
+        ours.append(place.evaluate("place => place.cloud.measure(10)"))
+        bare.append(place.page.evaluate("draw => draw()", rectangles))
+    assert min(ours) < min(bare)
