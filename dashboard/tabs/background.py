@@ -102,7 +102,9 @@ class Latest(Generic[T]):
         if self._future is None or (self._key != key and self._future.done()):
             self._key, self._future = key, self._cache.get(key, work)
             if not self._future.done():
-                self._future.add_done_callback(lambda _: self._ready())
+                # The cache keeps the future, and a future keeps its callbacks: this one must not keep the session.
+                waiting = [self._ready]
+                self._future.add_done_callback(lambda _: waiting.pop()())
         return self._future.result() if self._key == key and self._future.done() else None
 
 

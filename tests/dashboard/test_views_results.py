@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -71,6 +74,32 @@ def test_what_several_want_is_computed_once() -> None:
             done.wait(0.01)
         assert viewer.ask("key", work) == 7
     assert calls == [1]
+
+
+def test_a_cached_result_does_not_keep_the_viewer_who_waited_for_it() -> None:
+    class Viewer:
+        def __init__(self) -> None:
+            self.work: Latest[int] = Latest(cache, self.refresh)
+            self.told = threading.Event()
+
+        def refresh(self) -> None:
+            self.told.set()
+
+    cache: Shared[int] = Shared(4)
+    release = threading.Event()
+    viewer = Viewer()
+    assert viewer.work.ask("key", lambda: 7 + release.wait(5)) is None
+    release.set()
+    assert viewer.told.wait(5)
+    left = weakref.ref(viewer)
+    cache.get("key", lambda: 0).result(5)
+    del viewer
+    for _ in range(500):
+        gc.collect()
+        if left() is None:
+            break
+        time.sleep(0.01)  # the thread may still be on its way out of the callback
+    assert left() is None
 
 
 def test_a_new_long_job_cancels_the_one_before_and_errors_reach_the_viewer() -> None:
