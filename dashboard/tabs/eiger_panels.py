@@ -9,9 +9,9 @@ import numpy as np
 import panel as pn
 from typing_extensions import override
 
-from dashboard.tabs.eiger_plot import Line, Plot
 from dashboard.tabs.eiger_results import RARE
 from dashboard.tabs.parts import column, pane
+from dashboard.tabs.plot import Line, Plot
 from dashboard.views.heat import Heat, Scale
 from dashboard.views.style import ACCENT, EXPECTED, IN_TIME
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dashboard.tabs.background import Shared
-from dashboard.tabs.eiger_headline import Number
 from dashboard.tabs.eiger_look import WHOLE, name_of
+from dashboard.tabs.headline import Number
 from detcore import eiger
 
 if TYPE_CHECKING:

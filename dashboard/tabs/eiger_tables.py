@@ -10,9 +10,9 @@ import panel as pn
 from typing_extensions import override
 
 from dashboard.tabs.eiger_panels import Panel
-from dashboard.tabs.eiger_plot import Line, Plot
 from dashboard.tabs.eiger_results import digits
 from dashboard.tabs.parts import column, pane
+from dashboard.tabs.plot import Line, Plot
 from dashboard.views.style import EXPECTED, IN_TIME, REFERENCE
 from dashboard.views.table import Table
 

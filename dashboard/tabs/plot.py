@@ -1,4 +1,4 @@
-"""A plot of a few lines and points over one axis, linear or logarithmic, for the panels of the Eiger tab."""
+"""A plot of a few lines and points over one axis, linear or logarithmic, for the panels of tabs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bokeh.models import (
 
 from dashboard.views.push import push
 from dashboard.views.style import ACCENT, MUTED, blank, digits, grow, set_scale
+from dashboard.views.viewport import without_math
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,10 +55,13 @@ class Plot:
         Logarithmic axes; what is not positive is left out.
     wall
         For a wall display.
+    prefix
+        Of the names of the sources.
     """
 
     def __init__(
-        self, x_label: str, y_label: str, lines: Sequence[Line], *, log_x: bool = False, log_y: bool = False, wall: bool = False
+        self, x_label: str, y_label: str, lines: Sequence[Line], *, log_x: bool = False, log_y: bool = False, wall: bool = False,
+        prefix: str = "eiger",
     ) -> None:  # fmt: skip
         self.figure = plot = blank(x_label, y_label, wall=wall)
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(0, 1)
@@ -78,7 +82,7 @@ class Plot:
         items, hovered = [], []
         for line in lines:
             source = self.sources[line.name] = ColumnDataSource(
-                {"x": [], "y": [], "name": []}, name=f"eiger-{line.name}"
+                {"x": [], "y": [], "name": []}, name=f"{prefix}-{line.name}"
             )
             style = {"source": source, "line_color": line.colour, "line_dash": line.dash, "line_width": 1.6}
             if line.kind == "points":
@@ -92,6 +96,7 @@ class Plot:
             hovered.append(found[-1])
             items.append(LegendItem(label=line.label, renderers=found))
         self._items = dict(zip(self.sources, items, strict=True))
+        self._labels_of = {line.name: line.label for line in lines}  # a line without a name is not in the legend
         self._legend = None
         if len(items) > 1:
             self._legend = Legend(
@@ -132,6 +137,13 @@ class Plot:
             if label is not None and axis.axis_label != label:
                 axis.axis_label = label
 
+    def rename(self, name: str, label: str) -> None:
+        """Call a line something else in the legend and in the hover."""
+        plain = {"value": without_math(label)}
+        self._labels_of[name] = label
+        if self._items[name].label != plain:
+            self._items[name].label = plain
+
     def show(self, name: str, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None) -> None:
         """Push one line; `names` say more about each point, when the mouse is over it."""
         places, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -146,7 +158,8 @@ class Plot:
         words = list(names) if names is not None and len(names) == len(places) else [""] * len(places)
         push(self.sources[name], {"x": places, "y": values, "name": words})
         if self._legend is not None and bool(was) != bool(len(places)):
-            self._legend.items = [item for key, item in self._items.items() if len(self.sources[key].data["x"])]
+            named = [key for key in self._items if len(self.sources[key].data["x"]) and self._labels_of[key]]
+            self._legend.items = [self._items[key] for key in named]
 
     def hide(self, *names: str) -> None:
         """Take lines away."""

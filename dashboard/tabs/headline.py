@@ -1,4 +1,4 @@
-"""The numbers above everything in the Eiger tab."""
+"""The numbers above everything else in a tab."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Headline:
         self._wall = wall
         # Bokeh's own, as each change of a Panel pane costs a millisecond
         self._div = Div(stylesheets=[InlineStyleSheet(css=CSS)], disable_math=True, sizing_mode="stretch_width")
-        self._div.name = "eiger-headline"
+        self._div.name = "headline"
         self.pane = pn.pane.Bokeh(self._div, margin=(0, 4, 0, 10), sizing_mode="stretch_width")
 
     def show(self, numbers: Sequence[Number]) -> None:
