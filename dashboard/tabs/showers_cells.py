@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Spectra(Panel):
             "radius": ("r < (mm)", "all"), "first": ("Layer ≥", "all"), "last": ("Layer ≤", "all"),
         }  # fmt: skip
         self._numbers = {
-            name: NumberField(label, lambda value, name=name: self._typed(name, value), self._complain, empty=empty)
+            name: NumberField(label, partial(self._typed, name), self._complain, empty=empty)
             for name, (label, empty) in fields.items()
         }
         self._reset = pmui.Button(
@@ -102,6 +103,8 @@ class Spectra(Panel):
         if name not in {"first", "last"}:
             self._changed(**{name: value})
             return
+        first: float | None
+        last: float | None
         first, last = self._now.layers or (None, None)
         first, last = (value, last) if name == "first" else (first, value)
         nothing = first is None and (last is None or last > MOST_LAYERS)

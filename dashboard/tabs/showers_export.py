@@ -142,7 +142,7 @@ def stems(results: Results) -> list[str]:
 
 def _write(names: list[str], data: Sequence[xr.Dataset], place: Path, ending: str | None) -> None:
     for stem, one in zip(names, data, strict=True):
-        _, problems = showers.write_all(one, place, stem, **({"only": [ending]} if ending else {}))
+        _, problems = showers.write_all(one, place, stem, only=(ending,) if ending else showers.SUFFIXES)
         if problems:
             raise OSError("; ".join(map(str, problems)))
 

@@ -221,7 +221,7 @@ class Numbers(Panel):
     def __init__(self) -> None:
         self._labels: Sequence[str] = ()
         self._shown: object = None
-        self.view = pn.Column(sizing_mode="stretch_both", margin=0)
+        self._place = self.view = pn.Column(sizing_mode="stretch_both", margin=0)
 
     @override
     def fill(self, results: Results, trial: Trial | None, look: Look, words: str) -> None:
@@ -232,7 +232,7 @@ class Numbers(Panel):
             self._labels = results.labels
             names = {f"file {number}": label for number, label in enumerate(results.labels)}
             self.table = Table({"name": "Mean ± error · spread"} | names, widths={"name": 190})
-            self.view[:] = [self.table.widget]
+            self._place[:] = [self.table.widget]
         rows = []
         for name, (label, unit) in showers.OBSERVABLES.items():
             row = {"name": f"{label} ({unit})" if unit else label}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,9 +102,9 @@ class RangeHistogram:
         geometry = event.geometry
         if not event.final or not isinstance(geometry, dict):
             return
-        ends = [geometry.get("x0"), geometry.get("x1")]
-        if all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
-            low, high = sorted(map(float, ends))
+        ends = [end for name in ("x0", "x1") if isinstance(end := geometry.get(name), int | float)]
+        if len(ends) == 2 and all(map(math.isfinite, ends)):
+            low, high = sorted(ends)
             if high > low:
                 self._choose(max(0.0, low), high)
 
@@ -150,8 +150,7 @@ class SelectionPanel:
         )
         self.theta = RangeHistogram("angle", "Angle to the axis (°)", lambda low, high: self._range("angle", low, high))
         self._numbers = {
-            name: NumberField(label, lambda value, name=name: self._changed(**{name: value}), self._complain)
-            for name, label in LIMITS.items()
+            name: NumberField(label, partial(self._typed, name), self._complain) for name, label in LIMITS.items()
         }
         self._types = pmui.CheckButtonGroup(options=[], value=[], **COMPACT)
         self._types.param.watch(lambda event: self._changed(pdg=tuple(event.new)), "value")
@@ -180,6 +179,9 @@ class SelectionPanel:
 
     def _all(self) -> None:
         self._changed(energy_min=None, energy_max=None, angle_min=None, angle_max=None, pdg=())
+
+    def _typed(self, name: str, value: float | None) -> None:
+        self._changed(**{name: value})
 
     def _changed(self, **values: Any) -> None:
         if self._quiet:

@@ -51,6 +51,7 @@ from detcore.showers.operations import command_lines as command_lines
 from detcore.showers.operations import transform as transform
 from detcore.showers.operations import transform_file as transform_file
 from detcore.showers.particles import IncidentParticles as IncidentParticles
+from detcore.showers.products import SUFFIXES as SUFFIXES
 from detcore.showers.products import read_result as read_result
 from detcore.showers.products import write_all as write_all
 from detcore.showers.products import write_comparison as write_comparison
