@@ -15,6 +15,7 @@ from detcore.core.reduction import Reduction, Together
 from detcore.core.run import run
 from detcore.core.schema import LIVE
 from detcore.core.source import Instrument
+from detcore.showers import kernels
 from detcore.showers.cluster_module import cluster
 from detcore.showers.detector import find_geometry
 from detcore.showers.filter import filter_showers
@@ -213,6 +214,7 @@ def warm() -> None:
         path = Path(folder) / "one.h5"
         write_ragged(path, Ragged.build(points, [1], [1.0]))
         one = read_ragged(path)
+    kernels.warm()
     reduce_showers(one, Cuts(radius=100))
     filter_showers(cluster(one, random_shift=False))
 

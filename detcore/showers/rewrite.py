@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from detcore.showers.files import ShowerWriter, load_metadata
-from detcore.showers.heap import read_ragged
+from detcore.showers.heap import HeapReader
 from detcore.showers.source import read_header
 
 if TYPE_CHECKING:
@@ -124,10 +124,13 @@ def rewrite(
     """
     shape = shape_of(source)
     kept = common_attributes([source]) | dict(attributes or {})
-    with new_file(target, shape, kept, sources=[source], overwrite=overwrite) as writer:
+    with (
+        new_file(target, shape, kept, sources=[source], overwrite=overwrite) as writer,
+        HeapReader(source) as reader,
+    ):
         for start in range(0, shape[0], batch_size):
             stop = min(start + batch_size, shape[0])
-            writer.append(change(read_ragged(source, start, stop), start))
+            writer.append(change(reader.ragged(start, stop), start))
             if progress is not None:
                 progress(stop, shape[0], "")
     return shape

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from detcore.core.schema import SAMPLE_DIMENSION
 from detcore.core.source import ChunkRef, FileSource, Match, Problem, UnknownFormat, walk
+from detcore.showers.detector import named_in_file
 from detcore.showers.heap import read_ragged
 from detcore.showers.steps import POINT, SHOWER, geometry_named
 
@@ -102,7 +103,7 @@ class ShowerFiles(FileSource):
 
     def _facts(self, path: str, header: Header) -> dict[str, Any]:
         name = self.geometry or header.clustered_for or UNCLUSTERED
-        geometry = geometry_named(name)
+        geometry = geometry_named(self.geometry) if self.geometry else named_in_file(header.clustered_for)
         return {
             "file": path,
             "geometry": name,
