@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from detcore.core.schema import SAMPLE_DIMENSION
 from detcore.core.source import ChunkRef, FileSource, Match, Problem, UnknownFormat, walk
-from detcore.showers.detector import named_in_file
+from detcore.showers.detector import geometry_names, named_in_file
 from detcore.showers.heap import read_ragged
 from detcore.showers.steps import POINT, SHOWER, geometry_named
 
@@ -103,7 +103,11 @@ class ShowerFiles(FileSource):
 
     def _facts(self, path: str, header: Header) -> dict[str, Any]:
         name = self.geometry or header.clustered_for or UNCLUSTERED
-        geometry = geometry_named(self.geometry) if self.geometry else named_in_file(header.clustered_for)
+        try:
+            geometry = geometry_named(self.geometry) if self.geometry else named_in_file(header.clustered_for)
+        except ValueError as error:
+            msg = f"{error}; choose a geometry: {', '.join(geometry_names())}, or a .yaml file"
+            raise ValueError(msg) from error
         return {
             "file": path,
             "geometry": name,

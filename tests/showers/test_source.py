@@ -14,6 +14,7 @@ from detcore.core.run import problems_of, run
 from detcore.core.schema import ragged_counts
 from detcore.core.source import ChunkRef, Problem, open_source
 from detcore.showers.api import open_files, read_one, read_shower, reduction
+from detcore.showers.detector import ILD
 from detcore.showers.ragged import Ragged
 from detcore.showers.source import UNCLUSTERED, ShowerFiles, probe
 from detcore.showers.steps import ragged_of
@@ -155,7 +156,13 @@ def test_the_geometry_is_that_of_the_file_if_it_says(shower_file, tmp_path):
     with pytest.raises(ValueError, match="unknown geometry 'nothing'"):
         open_files(plain, geometry="nothing")
     (problem,) = open_files(unknown).plan()
-    assert "unknown geometry 'SomethingElse'" in problem.reason
+    assert "Unknown 'clustered_for' attribute value: SomethingElse; choose a geometry: ILD, " in problem.reason
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(ILD.to_yaml())
+    _, path = shower_file("path.h5", clustered=str(mine))
+    assert open_files(path, geometry=mine).schema().attrs["geometry_name"] == "ILD"
+    (problem,) = open_files(path).plan()
+    assert "Unknown 'clustered_for'" in problem.reason, "a file must not choose what is opened"
     assert open_files(unknown, geometry="ILD").schema().attrs["clustered_for"] == "SomethingElse"
 
 
