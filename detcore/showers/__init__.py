@@ -42,6 +42,7 @@ from detcore.showers.heap import read_ragged as read_ragged
 from detcore.showers.importers import Rules as Rules
 from detcore.showers.importers import import_file as import_file
 from detcore.showers.importers import read_foreign as read_foreign
+from detcore.showers.layout import VERSION as __version__  # noqa: F401 - of the library that files say they are of
 from detcore.showers.model import Showers as Showers
 from detcore.showers.model import concatenate as concatenate
 from detcore.showers.observables import observe as observe

@@ -27,6 +27,14 @@ What is different from it:
 | rows of big-endian numbers | garbled | ValueError |
 | `load_inc_particles` with energies in one dimension | ValueError | works, as `load` does |
 | links to other files, external and virtual data sets | followed | ValueError |
+| `cluster(processes=n)` with random shifts | every process draws the same shifts | each shower has its own stream; any n gives the same |
+| `filter_file` | the attributes are lost, `clustered_for` too | they are kept |
+| `shift_layers` | padding is moved, too, and is no longer zero | stays zero |
+| energies in rings: a radius below the first edge | counts in the last ring | is left out |
+| `calc_center_of_energy` of small energies | too small by 1e-8 GeV in the denominator | exact; zero without points |
+| layers below 0 in observables | counted from the last one | IndexError |
+| `read_observables_from_file` of observables of your own | ValueError | are read |
+| `main` and `parse_arguments` of the sub-modules; `observables.ObservableInfo` | the programs; a helper | `detcore showers`; not there |
 | an index of a data set that claims more than the file can hold | memory is used up | ValueError |
 """
 
