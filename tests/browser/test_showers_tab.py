@@ -20,7 +20,7 @@ import pytest
 import xarray as xr
 from playwright.sync_api import expect
 
-from dashboard.tabs.showers_look import from_text
+from dashboard.tabs.showers.look import from_text
 from detcore import showers
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def shared(keep: Callable[..., Visit]) -> Visit:
     return complete(keep(tab="showers", size=DESK))
 
 
-def until(seen: Visit, wanted: Callable[[], Any], what: str = "it did not happen", seconds: float = 60) -> None:
+def until(seen: Visit, wanted: Callable[[], Any], what: str = "it did not happen", seconds: float = 90) -> None:
     for _ in range(round(seconds * 10)):
         if wanted():
             return

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.tabs.showers_export import command
-from dashboard.tabs.showers_look import MAX_OPERATIONS, Look, Place, from_text, labels_of, particle, to_text
-from dashboard.tabs.showers_panels import bars, with_error
-from dashboard.tabs.showers_results import facts, maps_of, spectrum_edges
-from dashboard.tabs.showers_saving import Saving, target_of
-from dashboard.tabs.showers_selection import Incident, SelectionPanel, edges_of
+from dashboard.tabs.showers.export import command
+from dashboard.tabs.showers.look import MAX_OPERATIONS, Look, Place, from_text, labels_of, particle, to_text
+from dashboard.tabs.showers.panels import bars, with_error
+from dashboard.tabs.showers.results import facts, maps_of, spectrum_edges
+from dashboard.tabs.showers.saving import Saving, target_of
+from dashboard.tabs.showers.selection import Incident, SelectionPanel, edges_of
 from detcore import showers
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import panel_material_ui as pmui
 
 from dashboard.tabs.background import Latest
 from dashboard.tabs.parts import COMPACT, NUMBER, column, pane
-from dashboard.tabs.showers_look import from_text, particle
-from dashboard.tabs.showers_results import CLOUDS, TRIALS, Trial, cell_of, detector_of, many_of, maps_of, trial_of
+from dashboard.tabs.showers.look import from_text, particle
+from dashboard.tabs.showers.results import CLOUDS, TRIALS, Trial, cell_of, detector_of, many_of, maps_of, trial_of
 from dashboard.views.cloud import Cloud
 from dashboard.views.projections import Projections
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dashboard.tabs.showers_look import Look
-    from dashboard.tabs.showers_results import Many, Results
+    from dashboard.tabs.showers.look import Look
+    from dashboard.tabs.showers.results import Many, Results
     from dashboard.views.cloud import Detector
     from dashboard.views.viewport import Run
 

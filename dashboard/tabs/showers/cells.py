@@ -12,9 +12,9 @@ from bokeh.models import BoxAnnotation, CustomJS, Span
 from typing_extensions import override
 
 from dashboard.tabs.parts import COMPACT, column, text
-from dashboard.tabs.showers_fields import NumberField
-from dashboard.tabs.showers_panels import Panel
-from dashboard.tabs.showers_profiles import named
+from dashboard.tabs.showers.fields import NumberField
+from dashboard.tabs.showers.panels import Panel
+from dashboard.tabs.showers.profiles import named
 from dashboard.views.overlay import Overlay, Sample
 from dashboard.views.style import EXPECTED, MUTED
 from detcore import showers
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from dashboard.tabs.showers_look import Look
-    from dashboard.tabs.showers_results import Results, Trial
+    from dashboard.tabs.showers.look import Look
+    from dashboard.tabs.showers.results import Results, Trial
 
 SETTLED_MS = 250  # a dragged cut is taken over when the mouse rests that long
 LOWEST, HIGHEST = 1e-3, 1e3  # MeV, of the spectrum

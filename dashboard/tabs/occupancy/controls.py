@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard.tabs.occupancy_export import Exports
-from dashboard.tabs.occupancy_look import COUNTS, VALUES, Look, Place
-from dashboard.tabs.occupancy_map import key
+from dashboard.tabs.occupancy.export import Exports
+from dashboard.tabs.occupancy.look import COUNTS, VALUES, Look, Place
+from dashboard.tabs.occupancy.map import key
 from dashboard.tabs.parts import COMPACT, Chooser, text
 from detcore import occupancy
 from detcore.core.parameters import InvalidParameters
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dashboard.tabs.occupancy import Tab
-    from dashboard.tabs.occupancy_results import Results
+    from dashboard.tabs.occupancy.results import Results
+    from dashboard.tabs.occupancy.tab import Tab
 
 FLAGS = {"in_time": "In time", "hodo_mask": "Hodoscope mask", "trigger_mask": "Trigger mask"}
 SPANS = {"spills": "Spills", "events": "Events", "elements": "Elements"}

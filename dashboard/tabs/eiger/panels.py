@@ -9,7 +9,7 @@ import numpy as np
 import panel as pn
 from typing_extensions import override
 
-from dashboard.tabs.eiger_results import RARE
+from dashboard.tabs.eiger.results import RARE
 from dashboard.tabs.parts import column, pane
 from dashboard.tabs.plot import Line, Plot
 from dashboard.views.heat import Heat, Scale
@@ -18,8 +18,8 @@ from dashboard.views.style import ACCENT, EXPECTED, IN_TIME
 if TYPE_CHECKING:
     from panel.viewable import Viewable
 
-    from dashboard.tabs.eiger_look import Look
-    from dashboard.tabs.eiger_results import Results
+    from dashboard.tabs.eiger.look import Look
+    from dashboard.tabs.eiger.results import Results
 
 MAINS = (50.0, 60.0)  # Hz
 

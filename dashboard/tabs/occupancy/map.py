@@ -10,8 +10,8 @@ import panel as pn
 from bokeh.events import DoubleTap, Tap
 from bokeh.models import Div, InlineStyleSheet
 
-from dashboard.tabs.occupancy_look import TWO_SIDED, UNITS
-from dashboard.tabs.occupancy_results import colour_limits, headline
+from dashboard.tabs.occupancy.look import TWO_SIDED, UNITS
+from dashboard.tabs.occupancy.results import colour_limits, headline
 from dashboard.tabs.parts import pane
 from dashboard.views.channelmap import FINDINGS, ChannelMap, Colouring
 from dashboard.views.curve import Curve, Series
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dashboard.tabs.occupancy_look import Look
-    from dashboard.tabs.occupancy_results import Results
+    from dashboard.tabs.occupancy.look import Look
+    from dashboard.tabs.occupancy.results import Results
 
 HEADLINE_CSS = """
 .row { display: flex; flex-wrap: wrap; gap: 2px 22px; align-items: baseline; color: var(--panel-on-surface-color);

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from dashboard.tabs.eiger_look import Look, Place
-    from dashboard.tabs.eiger_results import Results
+    from dashboard.tabs.eiger.look import Look, Place
+    from dashboard.tabs.eiger.results import Results
     from detcore.core.run import Snapshot
 
 LABELS = {

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dashboard.tabs.background import Shared
 from dashboard.tabs.headline import Number
-from dashboard.tabs.showers_selection import Incident
+from dashboard.tabs.showers.selection import Incident
 from dashboard.views.cloud import Detector
 from dashboard.views.projections import Map
 from detcore import showers

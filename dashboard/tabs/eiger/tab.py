@@ -9,14 +9,14 @@ import panel_material_ui as pmui
 
 from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest, beside
-from dashboard.tabs.eiger_controls import Thresholds, TraceBar
-from dashboard.tabs.eiger_export import Exports, command
-from dashboard.tabs.eiger_image import ImagePanel
-from dashboard.tabs.eiger_look import ENDINGS, PANELS, Look, Place, from_text, name_of, to_text
-from dashboard.tabs.eiger_panels import Distribution, Panel, Spectrogram, Spectrum, Stability
-from dashboard.tabs.eiger_results import RESULTS, Results, Wish, compute, headline, request, stride_of, words_of
-from dashboard.tabs.eiger_tables import Comparison, Numbers, Outliers, Pixels
-from dashboard.tabs.eiger_trace import TracePanel
+from dashboard.tabs.eiger.controls import Thresholds, TraceBar
+from dashboard.tabs.eiger.export import Exports, command
+from dashboard.tabs.eiger.image import ImagePanel
+from dashboard.tabs.eiger.look import ENDINGS, PANELS, Look, Place, from_text, name_of, to_text
+from dashboard.tabs.eiger.panels import Distribution, Panel, Spectrogram, Spectrum, Stability
+from dashboard.tabs.eiger.results import RESULTS, Results, Wish, compute, headline, request, stride_of, words_of
+from dashboard.tabs.eiger.tables import Comparison, Numbers, Outliers, Pixels
+from dashboard.tabs.eiger.trace import TracePanel
 from dashboard.tabs.headline import Headline
 from dashboard.tabs.parts import BUTTON, LOWER_TABS, Chooser, column, text
 from dashboard.views.push import Parcel

@@ -18,8 +18,8 @@ from detcore import occupancy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dashboard.tabs.occupancy_look import Look
-    from dashboard.tabs.occupancy_results import Results
+    from dashboard.tabs.occupancy.look import Look
+    from dashboard.tabs.occupancy.results import Results
 
 LABELS = {
     "occupancy_map.png": "Map as shown (PNG)",

@@ -9,7 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, HoverTool, LogTickFormatter, Range1d, Span
 
-from dashboard.tabs.eiger_look import METHODS, WHOLE
+from dashboard.tabs.eiger.look import METHODS, WHOLE
 from dashboard.tabs.parts import COMPACT, NUMBER, pane, text
 from dashboard.views.push import name_ticks, push
 from dashboard.views.style import ACCENT, EXPECTED, MUTED, above, blank, set_scale
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from dashboard.tabs.eiger_look import Look, Place
+    from dashboard.tabs.eiger.look import Look, Place
 
 FLOOR = 0.5  # where no pixel at all is drawn on the logarithmic axis
 ZERO = -1.2  # left edge of the bar of the value 0, whose right edge is at ZERO + 1

@@ -9,8 +9,8 @@ import pandas as pd
 import panel as pn
 from typing_extensions import override
 
-from dashboard.tabs.eiger_panels import Panel
-from dashboard.tabs.eiger_results import digits
+from dashboard.tabs.eiger.panels import Panel
+from dashboard.tabs.eiger.results import digits
 from dashboard.tabs.parts import column, pane
 from dashboard.tabs.plot import Line, Plot
 from dashboard.views.style import EXPECTED, IN_TIME, REFERENCE
@@ -19,8 +19,8 @@ from dashboard.views.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dashboard.tabs.eiger_look import Look
-    from dashboard.tabs.eiger_results import Results
+    from dashboard.tabs.eiger.look import Look
+    from dashboard.tabs.eiger.results import Results
 
 # attribute of a result -> what it is called here, unit
 FACTS = {

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from panel.viewable import Viewable
 
-    from dashboard.tabs.occupancy_look import Look
-    from dashboard.tabs.occupancy_results import Results
+    from dashboard.tabs.occupancy.look import Look
+    from dashboard.tabs.occupancy.results import Results
 
 
 class Panel(ABC):

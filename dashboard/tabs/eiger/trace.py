@@ -8,7 +8,7 @@ import numpy as np
 import panel as pn
 from bokeh.models import ColumnDataSource, NumeralTickFormatter
 
-from dashboard.tabs.eiger_look import WHOLE
+from dashboard.tabs.eiger.look import WHOLE
 from dashboard.tabs.parts import pane
 from dashboard.views.push import push
 from dashboard.views.trace import OUTLIER, Trace
@@ -16,8 +16,8 @@ from dashboard.views.trace import OUTLIER, Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dashboard.tabs.eiger_look import Look
-    from dashboard.tabs.eiger_results import Results
+    from dashboard.tabs.eiger.look import Look
+    from dashboard.tabs.eiger.results import Results
     from dashboard.views.viewport import Run
 
 

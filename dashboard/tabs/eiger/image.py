@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dashboard.shapes import Shape
-    from dashboard.tabs.eiger_look import Look
-    from dashboard.tabs.eiger_results import Results
+    from dashboard.tabs.eiger.look import Look
+    from dashboard.tabs.eiger.results import Results
     from dashboard.views.viewport import Run
 
 FRAMES: Shared[xr.DataArray] = Shared(4)  # a frame of 16 million pixels takes 64 MB

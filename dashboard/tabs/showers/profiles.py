@@ -10,7 +10,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.parts import COMPACT, column
-from dashboard.tabs.showers_panels import Panel, name_of
+from dashboard.tabs.showers.panels import Panel, name_of
 from dashboard.views.overlay import Overlay, Sample
 from detcore import showers
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dashboard.tabs.showers_look import Look
-    from dashboard.tabs.showers_results import Results, Trial
+    from dashboard.tabs.showers.look import Look
+    from dashboard.tabs.showers.results import Results, Trial
 
 MEV = 1e3  # per GeV
 ENERGY, HITS = "Energy / shower (MeV)", "Hits / shower"

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from dashboard.tabs.showers_look import Place
-    from dashboard.tabs.showers_results import Results
+    from dashboard.tabs.showers.look import Place
+    from dashboard.tabs.showers.results import Results
 
 LABELS = {
     "showers.png": "Plots (PNG)",

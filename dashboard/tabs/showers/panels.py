@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from dashboard.tabs.parts import column, pane, text
 from dashboard.tabs.plot import Line, Plot
-from dashboard.tabs.showers_look import SAMPLES
+from dashboard.tabs.showers.look import SAMPLES
 from dashboard.views.push import push
 from dashboard.views.style import blank, grow
 from dashboard.views.table import Table
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from panel.viewable import Viewable
 
-    from dashboard.tabs.showers_look import Look
-    from dashboard.tabs.showers_results import Results, Trial
+    from dashboard.tabs.showers.look import Look
+    from dashboard.tabs.showers.results import Results, Trial
 
 BLUE_RED = ["#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b"]
 

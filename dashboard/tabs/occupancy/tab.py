@@ -9,12 +9,12 @@ import panel_material_ui as pmui
 
 from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest, Shared
-from dashboard.tabs.occupancy_controls import Controls, ViewBar
-from dashboard.tabs.occupancy_events import Display, Drift
-from dashboard.tabs.occupancy_look import COUNTS, PANELS, Look, Place
-from dashboard.tabs.occupancy_map import Beside, Headline, MapPanel
-from dashboard.tabs.occupancy_panels import Events, Findings, Panel, Planes, Spills, Triggers
-from dashboard.tabs.occupancy_results import RESULTS, Results, compute
+from dashboard.tabs.occupancy.controls import Controls, ViewBar
+from dashboard.tabs.occupancy.events import Display, Drift
+from dashboard.tabs.occupancy.look import COUNTS, PANELS, Look, Place
+from dashboard.tabs.occupancy.map import Beside, Headline, MapPanel
+from dashboard.tabs.occupancy.panels import Events, Findings, Panel, Planes, Spills, Triggers
+from dashboard.tabs.occupancy.results import RESULTS, Results, compute
 from dashboard.tabs.parts import BUTTON, LOWER_TABS, pane, text
 from dashboard.views.board import Board
 from dashboard.views.push import Parcel

@@ -11,16 +11,16 @@ from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest, beside
 from dashboard.tabs.headline import Headline
 from dashboard.tabs.parts import BUTTON, LOWER_TABS, Chooser, column, text
-from dashboard.tabs.showers_cells import Spectra
-from dashboard.tabs.showers_export import Exports, command
-from dashboard.tabs.showers_look import ENDINGS, PANELS, SAMPLES, Look, Place, from_text, labels_of
-from dashboard.tabs.showers_panels import Correlations, Distances, Numbers, Panel, Response
-from dashboard.tabs.showers_preview import Preview
-from dashboard.tabs.showers_profiles import Observables, Profiles
-from dashboard.tabs.showers_results import RESULTS, Results, Wish, cells_of, compute, headline, words_of
-from dashboard.tabs.showers_saving import Saving
-from dashboard.tabs.showers_selection import SelectionPanel
-from dashboard.tabs.showers_space import Space
+from dashboard.tabs.showers.cells import Spectra
+from dashboard.tabs.showers.export import Exports, command
+from dashboard.tabs.showers.look import ENDINGS, PANELS, SAMPLES, Look, Place, from_text, labels_of
+from dashboard.tabs.showers.panels import Correlations, Distances, Numbers, Panel, Response
+from dashboard.tabs.showers.preview import Preview
+from dashboard.tabs.showers.profiles import Observables, Profiles
+from dashboard.tabs.showers.results import RESULTS, Results, Wish, cells_of, compute, headline, words_of
+from dashboard.tabs.showers.saving import Saving
+from dashboard.tabs.showers.selection import SelectionPanel
+from dashboard.tabs.showers.space import Space
 from dashboard.views.push import Parcel
 from detcore import showers
 from detcore.core.parameters import InvalidParameters, Parameters

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dashboard.tabs.background import Shared
-from dashboard.tabs.eiger_look import WHOLE, name_of
+from dashboard.tabs.eiger.look import WHOLE, name_of
 from dashboard.tabs.headline import Number
 from detcore import eiger
 

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.background import Latest, Shared, Single
-from dashboard.tabs.occupancy_panels import Panel
+from dashboard.tabs.occupancy.panels import Panel
 from dashboard.tabs.parts import pane, text
 from dashboard.views.eventmap import EventMap
 from dashboard.views.grid import ChannelGrid
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from dashboard.tabs.occupancy_look import Look
-    from dashboard.tabs.occupancy_results import Results
+    from dashboard.tabs.occupancy.look import Look
+    from dashboard.tabs.occupancy.results import Results
 
 EVENTS: Shared[xr.Dataset] = Shared(64)
 STEP_MS = 1000  # between two events while playing

@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from dashboard.tabs.parts import COMPACT, NUMBER, column, pane, text
 from dashboard.tabs.plot import Line, Plot
-from dashboard.tabs.showers_look import MAX_OPERATIONS, Look, from_text, to_text
-from dashboard.tabs.showers_panels import Panel
+from dashboard.tabs.showers.look import MAX_OPERATIONS, Look, from_text, to_text
+from dashboard.tabs.showers.panels import Panel
 from dashboard.views.style import ACCENT, EXPECTED
 from dashboard.views.table import Table
 from detcore import showers
@@ -19,7 +19,7 @@ from detcore import showers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dashboard.tabs.showers_results import Results, Trial
+    from dashboard.tabs.showers.results import Results, Trial
 
 SMALL: dict[str, Any] = {"size": "small", "margin": (3, 4)}
 
