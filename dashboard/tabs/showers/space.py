@@ -200,9 +200,9 @@ class Space:
         )  # fmt: skip
 
     def _maps(self, results: Results, detector: Detector) -> None:
-        if results.shown is self._imaged:
+        if results is self._imaged:  # not its data: == with a data set compares element by element
             return
-        self._imaged = results.shown
+        self._imaged = results
         self.projections.label("Energy / shower (MeV)")
         self.projections.show_maps(
             results.once("maps", lambda: maps_of(results.shown)), title=f"Mean of {int(results.shown['n_showers']):,} showers",
