@@ -184,4 +184,4 @@ def test_two_hundred_viewers_leave_nothing_behind(serve: Callable[..., Server], 
         f"\nafter {COMERS} viewers: {last:.0f} documents ({first:.0f} after a quarter), {grown / 1e6:+.0f} MB since then"
     )
     assert last <= 1, "documents of viewers that left are kept alive"
-    assert grown < 100e6
+    assert grown < 60e6
