@@ -86,8 +86,14 @@ class Runtime:
 
     @property
     def roots(self) -> Roots:
-        """Where viewers may read: the configured folders, else the demo files."""
-        return Roots.of(self.settings.roots or (self.settings.cache / "demo",))
+        """Where viewers may read: the configured folders, else the demo files; and what viewers have written."""
+        written = (self.outputs,) if self.outputs.is_dir() else ()
+        return Roots.of((*(self.settings.roots or (self.settings.cache / "demo",)), *written))
+
+    @property
+    def outputs(self) -> Path:
+        """The folder for files that viewers write; there as soon as there is one."""
+        return self.settings.cache / "outputs"
 
     @property
     def uptime(self) -> float:

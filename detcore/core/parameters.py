@@ -70,7 +70,7 @@ class Parameters(BaseModel):
 
     def to_query(self) -> dict[str, str]:
         """Return the changed fields as text, for a link."""
-        return {name: _text(value) for name, value in self.changed().items()}
+        return {name: _text(value, _is_span(type(self).model_fields[name])) for name, value in self.changed().items()}
 
     @classmethod
     def from_query(cls, query: Mapping[str, Any]) -> Self:
@@ -127,7 +127,7 @@ class Parameters(BaseModel):
             if isinstance(value, bool):
                 arguments.append(f"--{flag}" if value else f"--no-{flag}")
             else:
-                arguments += [f"--{flag}", _text(value)]
+                arguments += [f"--{flag}", _text(value, _is_span(type(self).model_fields[name]))]
         return arguments
 
 
@@ -219,13 +219,17 @@ def _settings(field: FieldInfo) -> dict[str, Any]:
     return settings
 
 
-def _text(value: Any) -> str:
+def _is_span(field: FieldInfo) -> bool:
+    return any(isinstance(one, BeforeValidator) and one.func is _span for one in field.metadata)
+
+
+def _text(value: Any, span: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, tuple):
-        if len(value) == 2 and all(isinstance(item, int) for item in value):
+        if span:
             return f"{value[0] or ''}:{'' if value[1] >= 2**62 else value[1]}"
         return ",".join(map(str, value))
     return str(value)

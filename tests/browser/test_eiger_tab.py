@@ -18,7 +18,7 @@ import pytest
 import xarray as xr
 from playwright.sync_api import expect
 
-from dashboard.tabs.eiger_look import from_text
+from dashboard.tabs.eiger.look import from_text
 from detcore import eiger
 
 if TYPE_CHECKING:

@@ -29,6 +29,17 @@ FORMAT_MODULES = {
     Path("detcore/image/pixelmask.py"),
     Path("detcore/occupancy/baskets.py"),
     Path("detcore/occupancy/spillfile.py"),
+    Path("detcore/showers/contents.py"),
+    Path("detcore/showers/datafile.py"),
+    Path("detcore/showers/files.py"),
+    Path("detcore/showers/foreign.py"),
+    Path("detcore/showers/globalheap.py"),
+    Path("detcore/showers/heap.py"),
+    Path("detcore/showers/importers.py"),
+    Path("detcore/showers/index.py"),
+    Path("detcore/showers/layout.py"),
+    Path("detcore/showers/observablesfile.py"),
+    Path("detcore/showers/targets.py"),
 }
 LIMIT = 400  # lines
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from detcore import eiger
+from detcore import eiger, showers
 from detcore.occupancy import demo
 
 if TYPE_CHECKING:
@@ -30,14 +30,17 @@ def test_the_commands_of_the_tour_work(root: Path, tmp_path: Path) -> None:
         line[2:]
         for block in blocks(root, "console")
         for line in block.splitlines()
-        if line.startswith(("$ detcore occupancy", "$ detcore eiger"))
+        if line.startswith(("$ detcore occupancy", "$ detcore eiger", "$ detcore showers"))
     ]
-    assert [shlex.split(line)[2] for line in lines] == ["run", "check", "plot", "heatmap", "run", "run", "stats"]
+    verbs = [shlex.split(line)[2] for line in lines]
+    assert verbs == ["run", "check", "plot", "heatmap", "run", "run", "stats", "info", "cluster", "run", "compare"]
+    photons, generated, *_ = showers.write_demo(tmp_path / "showers")
     series = eiger.write_demo(tmp_path / "series")[0]
     (tmp_path / "config.yaml").write_text(f"in: {{master: {series}, end: 60}}\nout: {{path: {tmp_path}}}\n")
     for line in lines:
         line = line.replace("/data/series_12_master.h5", str(series)).replace("series_12_master.h5", series.name)  # noqa: PLW2901
         line = line.replace("/data/run_005994", str(spills[0].parent)).replace("spill.root", str(spills[0]))  # noqa: PLW2901
+        line = line.replace("/data/photons.h5", str(photons)).replace("/data/generated.h5", str(generated))  # noqa: PLW2901
         line = line.replace("good_run/", "QTracker_Station_Occupancies/")  # noqa: PLW2901
         done = subprocess.run(
             [sys.executable, "-c", "from detcore.cli import main; main()", *shlex.split(line)[1:]],
@@ -48,6 +51,8 @@ def test_the_commands_of_the_tour_work(root: Path, tmp_path: Path) -> None:
     for folder, frames in ((tmp_path, 60), (tmp_path / "results", 200)):
         assert eiger.read_result(folder / f"{series.name}.nc").sizes["frame"] <= frames
         assert (folder / f"{series.name}.pickle").is_file()
+    names = {path.name for path in (tmp_path / "results").iterdir()}
+    assert {"cells.nc", "cells.png", "cells.showers.csv", "comparison.csv", "comparison.png"} <= names
 
 
 def test_the_scripts_of_the_tour_work(root: Path, tmp_path: Path) -> None:
@@ -56,6 +61,7 @@ def test_the_scripts_of_the_tour_work(root: Path, tmp_path: Path) -> None:
     code = "\n".join(sorted(blocks(root, "python"), key=lambda block: "print(" in block))
     code = code.replace("/data/run_005994", str(folder))
     code = code.replace("/data/series_12_master.h5", str(series))
+    code = code.replace("/data/photons.h5", str(showers.write_demo(tmp_path / "showers")[0]))
     assert code.count("print(") == 1
     # one script goes on for ever: one round is enough
     done = subprocess.run(

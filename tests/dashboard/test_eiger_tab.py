@@ -11,13 +11,13 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.tabs.eiger_controls import Thresholds, place_of, short, value_at
-from dashboard.tabs.eiger_export import command, frames_text
-from dashboard.tabs.eiger_look import MAX_REGIONS, Look, Place, from_text, to_text
-from dashboard.tabs.eiger_panels import apart
-from dashboard.tabs.eiger_plot import POINTS, Line, Plot, thinned
-from dashboard.tabs.eiger_results import Wish, compute, digits, headline, request, stride_of, words_of
-from dashboard.tabs.eiger_trace import lines_of, within
+from dashboard.tabs.eiger.controls import Thresholds, place_of, short, value_at
+from dashboard.tabs.eiger.export import command, frames_text
+from dashboard.tabs.eiger.look import MAX_REGIONS, Look, Place, from_text, to_text
+from dashboard.tabs.eiger.panels import apart
+from dashboard.tabs.eiger.results import Wish, compute, digits, headline, request, stride_of, words_of
+from dashboard.tabs.eiger.trace import lines_of, within
+from dashboard.tabs.plot import POINTS, Line, Plot, thinned
 from detcore import eiger
 from detcore.image import Polygon, Rectangle
 

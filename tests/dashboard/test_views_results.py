@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from dashboard.tabs.background import Latest, Shared, Single
-from dashboard.tabs.occupancy_controls import command
-from dashboard.tabs.occupancy_look import Look, Place
-from dashboard.tabs.occupancy_panels import event_edges
-from dashboard.tabs.occupancy_results import colour_limits
+from dashboard.tabs.occupancy.controls import command
+from dashboard.tabs.occupancy.look import Look, Place
+from dashboard.tabs.occupancy.panels import event_edges
+from dashboard.tabs.occupancy.results import colour_limits
 from detcore import occupancy
 
 

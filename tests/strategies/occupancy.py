@@ -65,6 +65,13 @@ filters = st.builds(
 
 
 @st.composite
+def stepped(draw):
+    """A chunk, a step for it, and the dimension of its rows."""
+    steps = draw(filters.map(lambda one: one.steps(TABLE)).filter(bool))
+    return draw(spills()), draw(st.sampled_from(steps)), "event"
+
+
+@st.composite
 def samples(draw, reductions, *, keyed=False):
     """A reduction, often behind filters, and one or more files for it; for a keyed one there must be several."""
     files = draw(st.lists(spills(fewest=2 * keyed), min_size=1 + keyed, max_size=3))

@@ -1,0 +1,3 @@
+"""The tab of station occupancy."""
+
+from dashboard.tabs.occupancy.tab import Tab as Tab

@@ -1,0 +1,3 @@
+"""The tab of showers."""
+
+from dashboard.tabs.showers.tab import Tab as Tab
