@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,21 +55,40 @@ class _Descriptor:
         os.close(self.number)
 
 
+class _Spare(threading.local):
+    """Memory that this thread has done with: it costs more to get fresh pages than to read into them."""
+
+    memory: NDArray[np.uint8] | None = None
+
+
+_spare = _Spare()
+
+
+class _Lent:
+    """Memory under an array; when the array and all its views are gone, the thread reads into it again."""
+
+    def __init__(self, size: int) -> None:
+        memory, _spare.memory = _spare.memory, None
+        fits = memory is not None and size <= len(memory) <= 2 * size
+        self.memory = memory if fits and memory is not None else np.empty(size, np.uint8)
+        self.__array_interface__ = self.memory[:size].__array_interface__
+
+    def __del__(self, spare: _Spare = _spare) -> None:  # as a default it outlives the module at exit
+        spare.memory = self.memory
+
+
 def stored(path: str, where: Where) -> NDArray[np.uint8]:
     """Return the stored bytes of frames, one after the other; what is side by side in the file is read at once."""
     lines = where.table()
-    offsets, sizes = lines[:, 2], lines[:, 3]
-    payload = np.empty(int(sizes.sum()), np.uint8)
-    cuts = np.flatnonzero(offsets[1:] != offsets[:-1] + sizes[:-1]) + 1
+    numbers, offsets, ends = lines[:, 0], lines[:, 2], np.concatenate([[0], np.cumsum(lines[:, 3])])
+    payload = np.asarray(_Lent(int(ends[-1])))
+    cuts = np.flatnonzero(np.diff(offsets - ends[:-1])) + 1
     with lease(_Descriptor, path) as file:
         if file.facts.st_ino != where.inode:
             msg = "was replaced by another file while it was read; read it again"
             raise ValueError(msg)
-        view, at = memoryview(payload.data), 0
-        for run in np.split(np.arange(len(lines)), cuts):
-            size = int(sizes[run].sum())
-            _fill(file.number, view[at : at + size], int(offsets[run[0]]), int(lines[run[0], 0]))
-            at += size
+        for low, high in pairwise([0, *cuts.tolist(), len(lines)]):
+            _fill(file.number, payload[ends[low] : ends[high]].data, int(offsets[low]), int(numbers[low]))
     return payload
 
 

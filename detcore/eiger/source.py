@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PAYLOAD, BYTE = "payload", "byte"  # the dimension has another name than its variable, which would else be an index
 SUFFIXES = (".h5", ".nxs", ".hdf5", ".hdf", ".cxi")
-TARGET_BYTES = 16 << 20  # stored, in one chunk
+TARGET_BYTES = 24 << 20  # stored, in one chunk
 LARGEST_TARGET = 32 << 20
 TARGET_PIXEL_BYTES = 192 << 20  # of the frames when decoded; nearly empty frames are small, yet take their time
 BACKLOG = 256 << 20  # bytes

@@ -128,6 +128,27 @@ def test_chunks_are_cut_at_the_target_and_cover_the_rows(series, read_all):
     same(read_all(files(master), one * 5)[0], frames)
 
 
+def test_memory_is_read_into_again_only_when_nobody_looks_at_it(series):
+    frames, master = series(n=6, compression="none", per_file=6)
+    source, columns = files(master), frozenset({"payload"})
+    planned = refs(source, frames[0].nbytes)
+
+    def place(values):
+        return values.__array_interface__["data"][0]
+
+    first = source.read(planned[0], columns)["payload"].values
+    tail, where = first[-100:], place(first)
+    del first  # a view is left
+    second = source.read(planned[1], columns)["payload"].values
+    assert place(second) != where
+    assert tail.tobytes() == frames[0].tobytes()[-100:]
+    assert second.tobytes() == frames[1].tobytes()
+    del tail
+    third = source.read(planned[2], columns)["payload"].values
+    assert place(third) == where, "the memory that nobody holds is used again"
+    assert third.tobytes() == frames[2].tobytes()
+
+
 def test_chunks_are_as_promised(series):
     _, master = series(pixel_mask=np.zeros((37, 50)))
     source = files(master)
