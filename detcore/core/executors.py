@@ -199,7 +199,7 @@ class Threads(Executor):
         pace: Callable[[], float],
         cancel: threading.Event,
     ) -> Iterator[Partial]:
-        count = self.workers or min(8, _cores())
+        count = self.workers or cores()
         ready: queue.SimpleQueue[Partial | BaseException | None] = queue.SimpleQueue()
         items, turn, stop = iter(refs), threading.Lock(), threading.Event()
 
@@ -244,5 +244,6 @@ class Threads(Executor):
                 thread.join()
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores() -> int:
+    """Return how many threads are worth while: the cores that this process may use, at most eight."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

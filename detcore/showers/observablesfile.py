@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import h5py
 import numpy as np
 
+from detcore.core.executors import cores
 from detcore.showers.detector import DetectorGeometry, named_in_file
 from detcore.showers.files import get_file_shape
 from detcore.showers.heap import HeapReader
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detcore.showers.ragged import Ragged
 
 GROUP: Final = "observables"
 COMPUTED_FOR: Final = "observables_computed_for"
@@ -36,7 +37,7 @@ INCIDENT: Final = {
 }  # fmt: skip
 COMPUTED: Final = ("num_points_per_layer", "energy_per_layer", "energy_per_radial_bin", "center_of_energy")
 TOTALS: Final = ("total_energy", "total_num_points")
-AT_ONCE: Final = 256  # showers: while these are computed, as many are read
+AT_ONCE: Final = 256  # showers, in each thread
 BATCH: Final = 1000  # showers in memory when point energies are read
 EMPTY_ROOM: Final = 1 << 30  # bytes that a data set may claim without having them in the file
 
@@ -102,9 +103,8 @@ def add_observables_to_file(
         group = scratch.create_group(GROUP)
         sets = {name: group.create_dataset(name, (n, width), dtype) for name, width, dtype in shapes}
         with HeapReader(path) as reader:
-            for start, showers in _batches(reader, n, max(1, min(batch_size, AT_ONCE))):
-                stop = start + len(showers)
-                for name, values in four(showers, geometry).items():
+            for start, stop, found in _computed(reader, n, max(1, min(batch_size, AT_ONCE)), geometry):
+                for name, values in found.items():
                     sets[name][start:stop] = values
                 if progress is not None:
                     progress(stop, n, "")
@@ -216,14 +216,23 @@ def read_point_energies(path: str | os.PathLike[str], start: int = 0, stop: int 
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def _batches(reader: HeapReader, n: int, size: int) -> Iterator[tuple[int, Ragged]]:
-    """Yield the number of the first shower and the showers; the next ones are read meanwhile."""
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(reader.ragged, 0, min(size, n))
+def _computed(
+    reader: HeapReader, n: int, size: int, geometry: DetectorGeometry
+) -> Iterator[tuple[int, int, dict[str, NDArray[Any]]]]:
+    """Yield the observables of so many showers at a time, in order: first one, end, arrays. All cores work ahead."""
+
+    def work(start: int) -> tuple[int, int, dict[str, NDArray[Any]]]:
+        showers = reader.ragged(start, start + size)
+        return start, start + len(showers), four(showers, geometry)
+
+    waiting: deque[Future[tuple[int, int, dict[str, NDArray[Any]]]]] = deque()
+    with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, n, size):
-            showers = coming.result()
-            coming = ahead.submit(reader.ragged, start + size, min(start + 2 * size, n))
-            yield start, showers
+            waiting.append(pool.submit(work, start))
+            if len(waiting) > cores():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _dataset(file: h5py.File, name: str) -> Any:

@@ -81,7 +81,15 @@ def complete(seen: Visit) -> Visit:
     expect(seen.page.locator(".dc-strip")).to_contain_text("Complete", timeout=2 * WAIT_MS)
     until(seen, lambda: headline(seen).get("Showers"), "no numbers")
     until(seen, lambda: cloud(seen)["points"] > 0, "no cloud")
+    until(seen, lambda: not ledger(seen), "the ledger is not empty")
     return seen
+
+
+def ledger(seen: Visit) -> list[str]:
+    """The lines of the error ledger."""
+    script = """() => Bokeh.documents.flatMap(d => [...d._all_models.values()])
+      .map(m => m.data?.attributes?.problems).find(one => one !== undefined)"""
+    return list(seen.page.evaluate(script))
 
 
 def link(seen: Visit) -> dict[str, str]:

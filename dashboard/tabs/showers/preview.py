@@ -155,8 +155,9 @@ class Preview(Panel):
         self._told.text = words
         busy = fraction is not None
         self._progress.param.update(visible=busy, value=round(100 * (fraction or 0.0)))
+        # The button for saving stays as it is: the page sends a property of these widgets back once it is drawn, so
+        # that of two changes in a moment, as a small file takes, the first would win. A second file is refused.
         self._stop.visible = busy
-        self._do.disabled = busy or not self._ops
 
     @override
     def fill(self, results: Results, trial: Trial | None, look: Look, words: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
+from dashboard import urlstate
 from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest, beside
 from dashboard.tabs.headline import Headline
@@ -77,11 +78,10 @@ class Tab:
         self._saving = Saving(session.refresh)
 
     def _read(self, model: type[Any], query: Mapping[str, str]) -> Any:
-        try:
-            return model.from_query({name: query[name] for name in model.model_fields if name in query})
-        except InvalidParameters as error:
-            self.session.notify(f"from the link: {error}", "warning")
-            return model()
+        found, ignored = urlstate.parse(model, {name: query[name] for name in model.model_fields if name in query})
+        for words in ignored:
+            self.session.notify(words, "warning")
+        return found
 
     # --- what is wanted
 
@@ -290,6 +290,7 @@ class Tab:
         self._wishes = wishes
         look = self.look
         self.selection.show(self.cuts)
+        self.lower.active = list(PANELS).index(look.panel)  # a click in the table of distances opens another one
         for panel in self.panels.values():
             panel.show(look, self.cuts)
         if look.controls and self._exports is None:
