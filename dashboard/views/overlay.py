@@ -229,7 +229,7 @@ class Overlay:
         wanted = ("" if both else self._labels[0], self._labels[1])
         for axis, text in (
             (self.figure.xaxis[0], wanted[0]), (self.figure.yaxis[0], wanted[1]), (self.ratio.xaxis[0], self._labels[0]),
-            (self.ratio.yaxis[0], "Ratio to first"),
+            (self.ratio.yaxis[0], "Ratio"),
         ):  # fmt: skip
             if axis.axis_label != text:
                 axis.axis_label = text

@@ -232,7 +232,7 @@ class Projections:
         for border, name in zip(self._borders, NAMES[1:], strict=True):
             if border.visible != there:
                 border.visible = there
-            text = "dashed: border of ECAL and HCAL" if there else ""
+            text = "dashed: HCAL begins" if there else ""
             if self.figures[name].title.text != text:
                 self.figures[name].title.text = text
 

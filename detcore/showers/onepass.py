@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from detcore.core.executors import cores
 from detcore.showers import kernels
 from detcore.showers.detector import ILD, DetectorGeometry
 from detcore.showers.rows import rows_of
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     Sums = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32], NDArray[np.float64]]
 
 RADIAL_BINS, RADIAL_END = 200, 400.0  # of the original, mm
+FEW: Final = 1 << 17  # points; threads for so few cost more than they gain
 START_ENERGY: Final = (2.0, 5.0)  # MeV in a layer of the ECAL and of the HCAL: ten minimum-ionising particles in ILD
 
 
@@ -31,6 +34,7 @@ def observe(
     radius: float = float("inf"),
     layers: tuple[int, int] | None = None,
     start_energy: tuple[float, float] = START_ENERGY,
+    processes: int | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Describe each shower.
 
@@ -50,6 +54,8 @@ def observe(
         First and last that count, both included; None: all.
     start_energy
         MeV, ECAL and HCAL: see `start_layer`.
+    processes
+        Threads, which do not change the result; None: one for each core.
 
     Returns
     -------
@@ -77,7 +83,7 @@ def observe(
     first, last = (0, geometry.num_layers - 1) if layers is None else layers
     first, last = (max(first, 0), last) if last >= 0 else (1, 0)  # the kernel knows no negative layers
     energy, hits, radial, sums = sum_points(
-        showers, geometry.num_layers, limits, geometry.hcal_from, radial_edges, radius, first, last
+        showers, geometry.num_layers, limits, geometry.hcal_from, radial_edges, radius, first, last, processes=processes
     )
     total = sums[:, kernels.VISIBLE]
     empty = sums[:, kernels.N_HITS] == 0
@@ -114,9 +120,14 @@ def center_of(sums: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def four(showers: Showers | Ragged, geometry: DetectorGeometry) -> dict[str, NDArray[Any]]:
-    """Return what the original adds to files, by the names that it has there; thresholds are the geometry's."""
+    """Return what the original adds to files, by the names that it has there; thresholds are the geometry's.
+
+    In one thread: those who call it have one for each batch.
+    """
     limits = (geometry.ecal_threshold, geometry.hcal_threshold)
-    energy, hits, radial, sums = sum_points(showers, geometry.num_layers, limits, geometry.hcal_from, moments=False)
+    energy, hits, radial, sums = sum_points(
+        showers, geometry.num_layers, limits, geometry.hcal_from, moments=False, processes=1
+    )
     return {
         "num_points_per_layer": hits,
         "energy_per_layer": energy,
@@ -137,6 +148,7 @@ def sum_points(
     *,
     rings: bool = True,
     moments: bool = True,
+    processes: int | None = None,
 ) -> Sums:
     """Sum over the points of each shower.
 
@@ -158,6 +170,8 @@ def sum_points(
         Whether to sum by radius.
     moments
         Whether to sum more than what the centre needs.
+    processes
+        As for `observe`.
 
     Returns
     -------
@@ -181,10 +195,25 @@ def sum_points(
     with np.errstate(over="ignore"):  # a radius whose square is no float32 is no limit
         radius_squared = np.float32(radius * radius)
     limits = np.array([thresholds[0] / 1e3, thresholds[1] / 1e3], np.float32)
-    bad = kernels.observe(
-        rows.points, rows.start, rows.stop, limits, np.float32(hcal_from), radius_squared,
-        first, num_layers - 1 if last is None else last, edges, energy, hits, radial, sums,
-    )  # fmt: skip
+    last = num_layers - 1 if last is None else last
+
+    def work(low: int, high: int) -> int:
+        part = slice(low, high)
+        return int(
+            kernels.observe(
+                rows.points, rows.start[part], rows.stop[part], limits, np.float32(hcal_from), radius_squared,
+                first, last, edges, energy[part], hits[part], radial[part], sums[part],
+            )
+        )  # fmt: skip
+
+    threads = max(1, min(cores() if processes is None else processes, len(rows.points) // FEW, n))
+    if threads == 1:
+        bad = work(0, n)
+    else:
+        shares = len(rows.points) * np.arange(1, threads) // threads
+        cuts = [0, *np.searchsorted(rows.stop, shares).tolist(), n]
+        with ThreadPoolExecutor(threads) as pool:
+            bad = next((row for row in pool.map(work, cuts[:-1], cuts[1:]) if row >= 0), -1)
     if bad >= 0:
         depth = rows.points[bad, 2]
         msg = (

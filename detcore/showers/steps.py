@@ -219,7 +219,7 @@ class Observed(Step):
         geometry = geometry_of(chunk)
         cuts = Cuts(ecal_threshold=self.ecal_threshold, hcal_threshold=self.hcal_threshold)
         edges = np.linspace(0, RADIAL_BINS * RADIAL_WIDTH, RADIAL_BINS + 1)
-        found = observe(ragged_of(chunk), geometry, cuts.thresholds(geometry), edges)
+        found = observe(ragged_of(chunk), geometry, cuts.thresholds(geometry), edges, processes=1)
         energy = chunk["incident_energy"].values
         visible = np.asarray(found["visible_energy"], np.float64)
         data: dict[str, Any] = {name: (SHOWER, np.asarray(found[name])) for name in OBSERVED}

@@ -131,7 +131,7 @@ def _of_set(name: str, kind: Kind, folder: Path, rounds: int) -> Iterator[Bar]:
         f"{name}: the four observables, one call each",
         lambda: _observe(observables, few),
         lambda: _observe(their_observables, theirs_few),
-        10,
+        5,
         slow,
     )
     flat = few.ragged()

@@ -318,7 +318,7 @@ def test_operations_are_tried_taken_back_and_saved(shared: Visit, server: Server
     button(shared, "Cluster")
     clustered = showers.transform(raw, from_text("c"))
     until(shared, lambda: cloud(shared)["points"] == len(clustered.points))
-    type_in(shared, "r below (mm)", "60")
+    type_in(shared, "r < (mm)", "60")
     button(shared, "Filter")
     until(shared, lambda: link(shared).get("ops", "").startswith("c/f:60"))
     both = showers.transform(raw, from_text(link(shared)["ops"]))

@@ -25,7 +25,7 @@ def test_curves_have_bands_and_ratios_to_the_first() -> None:
     np.testing.assert_array_equal(outline.data["x"], [0, 1, 1, 2, 2, 4])
     np.testing.assert_array_equal(outline.data["y"], [5, 5, 12, 12, 1, 1])
     assert overlay.ratio.visible
-    assert overlay.ratio.yaxis[0].axis_label == "Ratio to first"
+    assert overlay.ratio.yaxis[0].axis_label == "Ratio"
     assert overlay.ratio.x_range is overlay.figure.x_range
     assert [item.label.value for item in overlay._legend.items] == ["Geant4", "generated"]
     overlay.show(EDGES, [FIRST])

@@ -185,7 +185,7 @@ class Correlations(Panel):
         )
         numbers = plot.text(
             "x", "y", "words", source=self.source, text_align="center", text_baseline="middle", text_color="#1a1a1a",
-            text_font_size="11px",
+            text_font_size="10px",
         )  # fmt: skip
         grow(plot.title, wall=False, glyph=numbers.glyph)
         bar = ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=10, padding=4, title="Pearson r")
@@ -209,10 +209,10 @@ class Correlations(Panel):
             self.source,
             {
                 "x": [name for _ in range(size) for name in names], "y": [name for name in names for _ in range(size)],
-                "r": values.ravel(), "words": ["" if np.isnan(r) else f"{r:.2f}" for r in values.ravel()],
+                "r": values.ravel(), "words": ["" if np.isnan(r) else f"{100 * r:.0f}" for r in values.ravel()],
             },
         )  # fmt: skip
-        self.figure.title.text = f"Correlations of {results.labels[results.sample]}{words}"
+        self.figure.title.text = f"100 r of {results.labels[results.sample]}{words}"
 
 
 class Numbers(Panel):

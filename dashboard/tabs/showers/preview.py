@@ -45,9 +45,9 @@ class Preview(Panel):
         number: dict[str, Any] = NUMBER | {"start": 0.0}
         self._random = pmui.Checkbox(label="random grid", value=False, **SMALL)
         self._inverse = pmui.Checkbox(label="inverse", value=False, **SMALL)
-        self._radius = pmui.FloatInput(label="r below (mm)", value=0.0, width=88, **number)
-        self._ecal = pmui.FloatInput(label="ECAL from (MeV)", value=0.1, width=104, **number)
-        self._hcal = pmui.FloatInput(label="HCAL from (MeV)", value=0.25, width=104, **number)
+        self._radius = pmui.FloatInput(label="r < (mm)", value=0.0, width=88, **number)
+        self._ecal = pmui.FloatInput(label="ECAL ≥ (MeV)", value=0.1, width=104, **number)
+        self._hcal = pmui.FloatInput(label="HCAL ≥ (MeV)", value=0.25, width=104, **number)
         self._undo = self._button("Undo", "undo", self.undo)
         self._redo = self._button("Redo", "redo", self.redo)
         self._clear = self._button("Clear", "delete", lambda: self._set(()))
@@ -79,7 +79,7 @@ class Preview(Panel):
         )  # fmt: skip
         lines = [Line("before", "before", EXPECTED, "step"), Line("after", "after", ACCENT, "step")]
         self.spectrum = Plot("Energy of a point (MeV)", "Points", lines, log_x=True, log_y=True, prefix="showers")
-        self.table = Table({"name": "", "before": "Before", "after": "After"}, widths={"before": 92, "after": 92})
+        self.table = Table({"name": "", "before": "Before", "after": "After"}, widths={"before": 70, "after": 70})
         self.table.widget.min_height = 100
         right = column(
             column(pane(self.spectrum.figure), flex="3 1 0"), column(self.table.widget, flex="3 1 0"), flex="5 1 0"

@@ -145,7 +145,7 @@ class Observables(Panel):
         name, unit = showers.OBSERVABLES[found.attrs["observable"]]
         ratios = list(zip(found["ratio"].values, found["ratio_error"].values, strict=True)) if density else None
         lost = int(found["below"].sum() + found["above"].sum())
-        outside = f" · {lost:,} showers are outside" if lost else ""
+        outside = f" · {lost:,} outside" if lost else ""
         self.plot.show(
             found["edge"].values, samples, title=f"{name}{outside}{words}", x_label=name_of(found.attrs["observable"]),
             y_label=(f"Density (1 / {unit})" if unit else "Density") if density else "Showers", ratios=ratios,
