@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 GROUP: Final = "observables"
 COMPUTED_FOR: Final = "observables_computed_for"
-IN_MEMORY: Final = 32 << 20  # bytes of observables that wait in memory until all are there; more wait in a file
+IN_MEMORY: Final = 8 << 20  # bytes of observables that wait in memory until all are there; more wait in a file
 INCIDENT: Final = {
     "incident_energies": "energies", "incident_pdg": "pdg", "incident_directions": "directions",
     "shower_ids": "shower_ids",
@@ -94,14 +94,14 @@ def add_observables_to_file(
         if GROUP in file and not overwrite:
             msg = f"File {path} already contains an 'observables' group. Use overwrite option to replace it."
             raise ValueError(msg)
-    shapes = (
-        ("num_points_per_layer", geometry.num_layers, np.int32), ("energy_per_layer", geometry.num_layers, np.float32),
-        ("energy_per_radial_bin", RADIAL_BINS, np.float32), ("center_of_energy", 3, np.float32),
-    )  # fmt: skip
-    needed = sum(n * width * 4 for _, width, _ in shapes)
-    with _aside(path, needed) as scratch:
-        group = scratch.create_group(GROUP)
-        sets = {name: group.create_dataset(name, (n, width), dtype) for name, width, dtype in shapes}
+    kinds: dict[str, tuple[tuple[int, int], type[np.generic]]] = {
+        "num_points_per_layer": ((n, geometry.num_layers), np.int32),
+        "energy_per_layer": ((n, geometry.num_layers), np.float32),
+        "energy_per_radial_bin": ((n, RADIAL_BINS), np.float32),
+        "center_of_energy": ((n, 3), np.float32),
+    }
+    needed = sum(rows * width * 4 for (rows, width), _ in kinds.values())
+    with _aside(path, kinds, needed) as (sets, put):
         with HeapReader(path) as reader:
             for start, stop, found in _computed(reader, n, max(1, min(batch_size, AT_ONCE)), geometry):
                 for name, values in found.items():
@@ -110,7 +110,7 @@ def add_observables_to_file(
                     progress(stop, n, "")
         _check_space(path, needed)
         with h5py.File(path, "r+") as file:
-            _replace(file, GROUP, partial(scratch.copy, group, file))
+            _replace(file, GROUP, partial(put, file))
             file.attrs[COMPUTED_FOR] = geometry.name
 
 
@@ -255,18 +255,28 @@ def _rows(stored: Any, start: int, stop: int | None, path: Any) -> NDArray[Any]:
 
 
 @contextmanager
-def _aside(path: str | os.PathLike[str], needed: int) -> Iterator[h5py.File]:
-    """Give a file that vanishes: in memory if it is small, else beside the one that its content is meant for."""
+def _aside(
+    path: str | os.PathLike[str], kinds: Mapping[str, tuple[tuple[int, int], type[np.generic]]], needed: int
+) -> Iterator[tuple[Mapping[str, Any], Callable[[h5py.File, str], Any]]]:
+    """Give arrays to be filled, and what puts them into a file as a group: in memory, or beside that file if large."""
     if needed <= IN_MEMORY:
-        with h5py.File("observables", "w", driver="core", backing_store=False) as scratch:
-            yield scratch
+        arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in kinds.items()}
+
+        def put(file: h5py.File, name: str) -> None:
+            group = file.create_group(name)
+            for key, values in arrays.items():
+                group.create_dataset(key, data=values)
+
+        yield arrays, put
     else:
         _check_space(path, 2 * needed)
         with (
             TemporaryDirectory(prefix=".observables.", dir=Path(path).resolve().parent) as folder,
             h5py.File(Path(folder) / "observables.h5", "w") as scratch,
         ):
-            yield scratch
+            group = scratch.create_group(GROUP)
+            sets = {name: group.create_dataset(name, shape, dtype) for name, (shape, dtype) in kinds.items()}
+            yield sets, partial(scratch.copy, group)
 
 
 def _replace(parent: h5py.Group, name: str, write: Callable[[str], Any]) -> None:
