@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -185,8 +185,11 @@ def _written() -> bool:
     """Return whether this process has an HDF5 file open for writing, of which parts may not be in the file yet."""
     if not h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
         return False
-    files = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
-    return any(one.get_intent() & h5py.h5f.ACC_RDWR for one in files)
+    for one in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        with suppress(ValueError):  # another thread has just closed it
+            if one.get_intent() & h5py.h5f.ACC_RDWR:
+                return True
+    return False
 
 
 def _index(file: h5py.File, descriptor: Descriptor) -> Index:

@@ -428,3 +428,18 @@ def test_saving_takes_no_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < points.nbytes / 10
+
+
+def test_a_file_that_another_thread_closes_meanwhile_is_no_error(tmp_path, monkeypatch) -> None:
+    path, other = tmp_path / "a.h5", tmp_path / "b.h5"
+    data = showerdata.Showers(np.ones((3, 4, 5), np.float32), np.ones(3), 22)
+    showerdata.save(data, path)
+    showerdata.save(data, other)
+    with h5py.File(other) as opened:
+        listed = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+        assert opened.id in listed
+    monkeypatch.setattr(h5py.h5f, "get_obj_count", lambda *_: len(listed))
+    monkeypatch.setattr(h5py.h5f, "get_obj_ids", lambda *_: listed)
+    with pytest.raises(ValueError, match="identifier"):
+        listed[0].get_intent()
+    assert np.array_equal(showers.read_ragged(path).points, data.points.reshape(-1, 5))
