@@ -14,3 +14,5 @@ from detcore.dl1.model import EVENT_TYPES as EVENT_TYPES
 from detcore.dl1.model import PARTICLES as PARTICLES
 from detcore.dl1.model import Dl1File as Dl1File
 from detcore.dl1.model import Images as Images
+from detcore.dl1.openfile import kind_of as kind_of
+from detcore.dl1.openfile import open as open

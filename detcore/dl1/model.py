@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -33,6 +33,7 @@ EVENT_UNITS: Final = {
     "true_h_first_int": "m",
     "true_x_max": "g/cm2",
 }
+NO_PRIMARY: Final = -9999  # of events without a simulated shower, calibration for instance
 TRUTH: Final = (*EVENT_UNITS, "true_shower_primary_id")
 # codes of the CTA event data model (R1, version 1)
 EVENT_TYPES: Final = {
@@ -90,6 +91,24 @@ class Images:
     peak_time: NDArray[np.float32] | None = None
     image_mask: NDArray[np.bool_] | None = None
     true_image: NDArray[np.int32] | None = None
+
+    @classmethod
+    def none(cls, n_pixels: int) -> Self:
+        """Return no image of so many pixels."""
+        empty = np.zeros(0, np.int64)
+        image = np.zeros((0, n_pixels), np.float32)
+        return cls(empty, empty, empty, image, image.copy())
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return images one after the other; all have the same arrays, and there is at least one part."""
+        if len(parts) == 1:
+            return parts[0]
+        found: dict[str, Any] = {}
+        for field in fields(cls):
+            each = [getattr(part, field.name) for part in parts]
+            found[field.name] = None if each[0] is None else np.concatenate(each)
+        return cls(**found)
 
     def dataset(self, *, camera: Camera, tel_id: int, file: str, time_unit: str = "ns") -> xr.Dataset:
         """Return them with labels and units, without index coordinates."""
@@ -154,7 +173,7 @@ class Dl1File(ABC):
 
         obs_id, event_id, event_type (see `EVENT_TYPES`), time (text, ISO 8601 in TAI; nan if unknown), multiplicity and
         tels_with_trigger (tuple of tel_id); of simulations also true_energy, true_alt, true_az, true_core_x, true_core_y,
-        true_h_first_int, true_x_max and true_shower_primary_id (see `PARTICLES`), nan or -9999 where there is none.
+        true_h_first_int, true_x_max and true_shower_primary_id (see `PARTICLES`), nan or `NO_PRIMARY` where there is none.
         """
 
     @property
