@@ -1,0 +1,409 @@
+"""Images of hexagonal and square cameras as square pictures, for machine learning.
+
+Each mapping is one sparse matrix, built once for a camera and applied to as many images as there are in one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+from detcore.dl1.grid import lattice
+from detcore.dl1.weights import HEXAGONAL_ONLY, METHODS, RESIZABLE, axial, weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from detcore.dl1.geometry import Camera
+    from detcore.dl1.grid import Lattice
+
+T = TypeVar("T")
+
+BLOCK: Final = 64  # images in one product; their cells stay in the cache
+LARGEST: Final = 2048  # edge of an image, cells
+
+
+@dataclass(frozen=True, eq=False)
+class ImageMapping:
+    """How the pixels of a camera become an image.
+
+    Parameters
+    ----------
+    weights
+        (pixel, cell) float32; cells row by row from the top.
+    shape
+        Of the image: rows, columns.
+    index_matrix
+        (row, column) number of the pixel of each cell, -1 outside of the camera; of axial addressing only.
+    """
+
+    weights: sparse.csr_array
+    shape: tuple[int, int]
+    index_matrix: NDArray[np.int64] | None = None
+
+    @cached_property
+    def _cells(self) -> sparse.csr_array:
+        return sparse.csr_array(self.weights.T)
+
+    def apply(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Map images.
+
+        Parameters
+        ----------
+        images
+            (event, pixel, channel).
+
+        Returns
+        -------
+        ndarray
+            (event, row, column, channel); float32, or float64 for what float32 cannot hold.
+        """
+        n, n_pixels, channels = images.shape
+        kind = np.result_type(images.dtype, np.float32)
+        out = np.empty((n, self.shape[0] * self.shape[1], channels), kind)
+        for start in range(0, n, BLOCK):
+            block = images[start : start + BLOCK].astype(kind, copy=False)
+            pixels = np.ascontiguousarray(block.transpose(1, 0, 2)).reshape(n_pixels, -1)
+            cells = self._cells @ pixels
+            out[start : start + BLOCK] = cells.reshape(-1, len(block), channels).transpose(1, 0, 2)
+        return out.reshape(n, *self.shape, channels)
+
+
+def image_mapping(
+    camera: Camera,
+    method: str = "oversampling",
+    size: int | None = None,
+    *,
+    padding: int = 0,
+    rotate_camera: bool = False,
+    mask_interpolation: bool = False,
+    normalize: bool | None = None,
+) -> ImageMapping:
+    """Return the mapping of a camera, from memory if it was asked for before.
+
+    Parameters
+    ----------
+    camera
+        Its positions, shape and rotation count.
+    method
+        See `ImageMapper`.
+    size
+        Edge of the image without padding, cells; None: what fits the camera. Of the interpolating methods only.
+    padding
+        Empty cells on each side.
+    rotate_camera, mask_interpolation, normalize
+        See `ImageMapper`.
+
+    Raises
+    ------
+    ValueError
+        A method or size that cannot be, or pixels that do not lie on lines (`NoLattice`).
+    """
+    if method not in METHODS:
+        msg = f"unknown mapping method {method!r}; there are {', '.join(METHODS)}"
+        raise ValueError(msg)
+    wished = size if method in RESIZABLE else None
+    if wished is not None and not 1 <= wished <= LARGEST:
+        msg = f"expected an image of 1 to {LARGEST} cells, found {wished}"
+        raise ValueError(msg)
+    if not 0 <= padding <= LARGEST:
+        msg = f"expected a padding of 0 to {LARGEST} cells, found {padding}"
+        raise ValueError(msg)
+    geometry = _Geometry(camera.key, camera)
+    return _image_mapping(geometry, method, wished, padding, rotate_camera, mask_interpolation, normalize)
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    key: str
+    camera: Camera = field(compare=False)  # cameras that differ in focal length share a mapping
+
+
+@lru_cache(maxsize=64)
+def _image_mapping(
+    geometry: _Geometry, method: str, size: int | None, padding: int, rotate: bool, masked: bool, normalize: bool | None
+) -> ImageMapping:
+    camera = geometry.camera
+    lines = lattice(camera.pixel_x, camera.pixel_y, camera.shape, camera.rotation)
+    table = weights(lines, method, size, masked=masked, normalize=normalize)
+    edge = round(table.shape[1] ** 0.5)
+    if rotate:
+        table = _turned(table, edge, lines)
+    whole = edge + 2 * padding
+    index_matrix = None
+    if method == "axial_addressing":
+        line, place, _ = axial(lines)
+        row, column = (line, place) if lines.rows_along_x else (place, line)
+        index_matrix = np.full((whole, whole), -1)
+        index_matrix[whole - 1 - padding - row, column + padding] = np.arange(camera.n_pixels)
+    if padding:
+        pixel, cell = table.nonzero()
+        cell = (cell // edge + padding) * whole + cell % edge + padding
+        table = sparse.csr_array((table.data, (pixel, cell)), (camera.n_pixels, whole * whole))
+    return ImageMapping(table, (whole, whole), index_matrix)
+
+
+def _turned(table: sparse.csr_array, edge: int, lines: Lattice) -> sparse.csr_array:
+    """Turn the image back to how the camera hangs, by bilinear interpolation; what leaves the image is lost."""
+    rows, columns = np.divmod(np.arange(edge * edge), edge)
+    total = np.asarray(table.sum(axis=1)).ravel()
+    centres = np.stack([table @ rows, table @ columns]) / np.where(total > 0, total, np.nan)
+    positions = np.stack([lines.x[lines.column], lines.y[lines.row], np.ones(len(total))])
+    known = np.isfinite(centres).all(axis=0)
+    to_cells = np.linalg.lstsq(positions[:, known].T, centres[:, known].T, rcond=None)[0].T  # (2, 3), m -> cells
+    matrix, origin = to_cells[:, :2], to_cells[:, 2:]
+    cos, sin = np.cos(np.radians(lines.rotation)), np.sin(np.radians(lines.rotation))
+    seen = np.linalg.solve(matrix, np.stack([rows, columns]) - origin)  # of each new cell, camera frame, m
+    row, column = matrix @ (np.array([[cos, sin], [-sin, cos]]) @ seen) + origin
+    old, new, share = [], [], []
+    for down in (0, 1):
+        for right in (0, 1):
+            at_row, at_column = np.floor(row).astype(int) + down, np.floor(column).astype(int) + right
+            there = (at_row >= 0) & (at_row < edge) & (at_column >= 0) & (at_column < edge)
+            old.append((at_row * edge + at_column)[there])
+            new.append(np.flatnonzero(there))
+            share.append(((1 - abs(row - at_row)) * (1 - abs(column - at_column)))[there])
+    turn = sparse.csr_array(
+        (np.concatenate(share), (np.concatenate(old), np.concatenate(new))), (edge * edge, edge * edge)
+    )
+    turned = sparse.csr_array(table @ turn, dtype=np.float32)
+    turned.eliminate_zeros()
+    turned.sort_indices()
+    return turned
+
+
+class ImageMapper:
+    """Turns images of cameras into square pictures; row 0 is the top (largest y after the pixels are set upright).
+
+    ========================  =========================================================================
+    oversampling              each hexagon becomes 2 x 2 cells with a quarter of its charge; squares 1:1
+    rebinning                 each cell takes the pixels that it covers, by area
+    nearest_interpolation     each cell takes the value of the nearest pixel
+    bilinear_interpolation    between the three (of squares four) pixels around the centre of a cell
+    bicubic_interpolation     between twelve (sixteen) pixels: the mean of four interpolations
+    image_shifting            every other line moves half a pixel, 1:1; hexagons only
+    axial_addressing          lines are sheared until pixels stand in columns, 1:1; hexagons only
+    ========================  =========================================================================
+
+    Charge is kept by all but nearest and bicubic interpolation, which keep the value of a pixel in each of its cells
+    (3.6 of them in the usual size); the interpolating ones keep it on average over the camera.
+
+    Parameters
+    ----------
+    camera_types
+        Names of cameras; None: all of `cameras`.
+    mapping_method
+        Name of the method, or one for each camera's name; "oversampling" where none is given.
+    padding
+        Empty cells on each side of the image; a number or one for each camera.
+    interpolation_image_shape
+        Size of the image of the interpolating methods, as a number or (rows, columns[, channels]), for all or for each
+        camera. Images are square.
+    rotate_camera
+        Turn images back to how the camera hangs: without it they are turned so that lines of pixels are rows of cells.
+    mask_interpolation
+        Bilinear and bicubic: leave cells empty whose centre lies outside of the camera.
+    channels
+        Channels of an image, as a number or names; only `image_shapes` needs it.
+    cameras
+        Cameras, or a mapping of names to them.
+    normalize
+        Scale the weights of the interpolating methods so that an evenly lit camera keeps its charge; None: those of
+        rebinning and bilinear interpolation.
+
+    Raises
+    ------
+    ValueError
+        An unknown camera or method, a method for hexagons and a camera of squares, or a size that cannot be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from detcore.dl1 import ImageMapper, camera_of_positions
+    >>> row, column = np.divmod(np.arange(90), 9)
+    >>> camera = camera_of_positions("Toy", 0.05 * column + 0.025 * (row % 2), 0.05 * 0.75**0.5 * row)
+    >>> mapper = ImageMapper(cameras=[camera])
+    >>> mapper.map_images(np.ones((5, 90)), "Toy").shape
+    (5, 20, 20)
+    """
+
+    def __init__(
+        self,
+        camera_types: Sequence[str] | None = None,
+        mapping_method: Mapping[str, str] | str | None = None,
+        padding: Mapping[str, int] | int | None = None,
+        interpolation_image_shape: Mapping[str, int | Sequence[int]] | int | Sequence[int] | None = None,
+        rotate_camera: bool = False,
+        mask_interpolation: bool = False,
+        channels: int | Sequence[str] | None = None,
+        cameras: Mapping[str, Camera] | Iterable[Camera] | None = None,
+        *,
+        normalize: bool | None = None,
+    ) -> None:
+        given = cameras if isinstance(cameras, Mapping) else {camera.name: camera for camera in cameras or ()}
+        self.camera_types = list(given if camera_types is None else camera_types)
+        if missing := [name for name in self.camera_types if name not in given]:
+            msg = f"no pixel positions of {', '.join(missing)}: give a Camera for each in `cameras`"
+            raise ValueError(msg)
+        self.cameras: dict[str, Camera] = {name: given[name] for name in self.camera_types}
+        self.rotate_camera, self.mask_interpolation, self.normalize = rotate_camera, mask_interpolation, normalize
+        self.channels = 1 if channels is None else channels if isinstance(channels, int) else len(channels)
+        self._methods, self._paddings, self._sizes = mapping_method, padding, interpolation_image_shape
+        for name, camera in self.cameras.items():
+            self._check(name, camera)
+
+    def __repr__(self) -> str:
+        return f"ImageMapper({', '.join(f'{name}: {method}' for name, method in self.mapping_method.items())})"
+
+    def _check(self, name: str, camera: Camera) -> None:
+        method = self._method(name)
+        if method not in METHODS:
+            msg = f"unknown mapping method {method!r}; there are {', '.join(METHODS)}"
+            raise ValueError(msg)
+        if method in HEXAGONAL_ONLY and camera.shape == "square":
+            msg = f"{method} is for hexagonal pixels; those of {name} are squares: take oversampling (1:1)"
+            raise ValueError(msg)
+        self._size(name)
+
+    def _method(self, name: str) -> str:
+        return _of(self._methods, name) or "oversampling"
+
+    def _size(self, name: str) -> int | None:
+        wished: int | Sequence[int] | None = _of(self._sizes, name)  # type: ignore[assignment]
+        if wished is None or isinstance(wished, int):
+            return wished
+        if len(wished) < 2 or wished[0] != wished[1]:
+            msg = f"{name}: expected a square image, found the shape {tuple(wished)}"
+            raise ValueError(msg)
+        return int(wished[0])
+
+    def mapping(self, camera: str | Camera) -> ImageMapping:
+        """Return the mapping of a camera, which is built when it is first asked for.
+
+        Parameters
+        ----------
+        camera
+            A name that the mapper knows, or any camera; the settings are those of its name.
+
+        Raises
+        ------
+        KeyError
+            The mapper does not know the name.
+        """
+        if isinstance(camera, str):
+            if camera not in self.cameras:
+                msg = f"unknown camera {camera!r}; this mapper knows {', '.join(self.cameras) or 'none'}"
+                raise KeyError(msg)
+            camera = self.cameras[camera]
+        return image_mapping(
+            camera,
+            self._method(camera.name),
+            self._size(camera.name),
+            padding=_of(self._paddings, camera.name) or 0,
+            rotate_camera=self.rotate_camera,
+            mask_interpolation=self.mask_interpolation,
+            normalize=self.normalize,
+        )
+
+    @property
+    def mapping_method(self) -> dict[str, str]:
+        """Method of each camera."""
+        return {name: self._method(name) for name in self.cameras}
+
+    @property
+    def mapping_tables(self) -> dict[str, sparse.csr_array]:
+        """Weights (pixel, cell) of each camera."""
+        return {name: self.mapping(name).weights for name in self.cameras}
+
+    @property
+    def image_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Rows, columns and channels of the images of each camera."""
+        return {name: (*self.mapping(name).shape, self.channels) for name in self.cameras}
+
+    def map_image(self, pixels: ArrayLike, camera_type: str | Camera) -> NDArray[Any]:
+        """Map one image.
+
+        Parameters
+        ----------
+        pixels
+            (pixel, channel).
+        camera_type
+            A name that the mapper knows, or a camera.
+
+        Returns
+        -------
+        ndarray
+            (row, column, channel).
+
+        Raises
+        ------
+        ValueError
+            The camera has another number of pixels.
+        """
+        values = np.asarray(pixels)
+        if values.ndim != 2:
+            msg = f"expected an image (pixel, channel), found the shape {values.shape}"
+            raise ValueError(msg)
+        image: NDArray[Any] = self.map_images(values[None], camera_type)[0]
+        return image
+
+    def map_images(self, images: ArrayLike, camera: str | Camera) -> NDArray[Any]:
+        """Map many images at once.
+
+        Parameters
+        ----------
+        images
+            (event, pixel) or (event, pixel, channel).
+        camera
+            A name that the mapper knows, or a camera.
+
+        Returns
+        -------
+        ndarray
+            (event, row, column) or (event, row, column, channel); float32, or float64 for what float32 cannot hold.
+
+        Raises
+        ------
+        ValueError
+            The camera has another number of pixels.
+        """
+        values = np.asarray(images)
+        mapping = self.mapping(camera)
+        if values.ndim not in (2, 3) or values.shape[1] != mapping.weights.shape[0]:
+            name = camera if isinstance(camera, str) else camera.name
+            msg = (
+                f"expected images (event, {mapping.weights.shape[0]} pixels[, channel]) of {name}, "
+                f"found the shape {values.shape}"
+            )
+            raise ValueError(msg)
+        return mapping.apply(values) if values.ndim == 3 else mapping.apply(values[..., None])[..., 0]
+
+    def get_indexmatrix(self, camera_type: str | Camera) -> NDArray[np.int64]:
+        """Return which pixel is in which cell, for convolutions that take unmapped images (IndexedConv).
+
+        Returns
+        -------
+        ndarray
+            (row, column); -1 outside of the camera.
+
+        Raises
+        ------
+        ValueError
+            The method is another than axial_addressing.
+        """
+        found = self.mapping(camera_type).index_matrix
+        if found is None:
+            msg = "only axial_addressing has an index matrix: set it as the mapping method of the camera"
+            raise ValueError(msg)
+        return found.copy()
+
+
+def _of(setting: Mapping[str, T] | T | None, name: str) -> T | None:
+    return setting.get(name) if isinstance(setting, Mapping) else setting
