@@ -122,6 +122,15 @@ def plane(camera: Camera, frame: Frame) -> Plane:
     return Plane(*map(frozen, (x, y, density, (camera.pixel_width * scale) ** 2)))
 
 
+def camera_radius(camera: Camera, frame: Frame = "telescope") -> float:
+    """Return the mean distance of the outermost pixels from the middle, in degrees or m."""
+    x, y = plane(camera, frame)[:2]
+    outer = camera.border(1)
+    if not outer.any():
+        outer = np.ones(camera.n_pixels, bool)
+    return float(np.hypot(x[outer] - x.mean(), y[outer] - y.mean()).mean())
+
+
 def hillas_names(frame: Frame) -> list[str]:
     """Return ctapipe's names of the parameters, in the order of the kernel."""
     if frame == "telescope":
