@@ -96,10 +96,10 @@ def lease(
             one.close()
 
 
-def close_all() -> None:
-    """Close what nobody uses, for instance before a file is replaced on a system that forbids it."""
+def close_all(path: str | None = None) -> None:
+    """Close what nobody uses, for instance before a file is replaced on a system that forbids it; of one path, or all."""
     with _guard:
-        gone = [(name, one) for name, one in _pool.items() if not one.users]
+        gone = [(name, one) for name, one in _pool.items() if not one.users and path in {None, name[1]}]
         for name, _ in gone:
             del _pool[name]
     for _, one in gone:

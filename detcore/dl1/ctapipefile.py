@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
+from detcore.core.handles import close_all
 from detcore.core.source import UnknownFormat
 from detcore.dl1 import ctapipeevents, ctapipesetup, hdffile
 from detcore.dl1.attributes import attribute, columns_of, texts
@@ -36,7 +37,6 @@ IMAGES: Final = "dl1/event/telescope/images"
 PARAMETERS: Final = "dl1/event/telescope/parameters"
 TRUE_IMAGES: Final = "simulation/event/telescope/images"
 KEYS: Final = ("obs_id", "event_id")
-SAMPLES: Final = 8  # rows that are compared before two tables are taken to be in the same order
 NO_TRUTH: Final = -1  # true charge of pixels of which the file has no truth
 
 
@@ -118,6 +118,7 @@ class CtapipeFile(Dl1File):
     @override
     def close(self) -> None:
         self._closed = True
+        close_all(self.path)  # HDF5 would keep it locked for those that write
 
     @cached_property
     def _setup(self) -> ctapipesetup.Setup:
@@ -182,6 +183,12 @@ class CtapipeFile(Dl1File):
                     table = hdffile.table(file, f"{IMAGES}/{child}")
                     if table is None or "image" not in table.dtype.names:
                         continue
+                    missing = [key for key in KEYS if key not in table.dtype.names]
+                    if missing:
+                        msg = (
+                            f"{self.path}: {IMAGES}/{child}: expected {', '.join(KEYS)}; missing: {', '.join(missing)}"
+                        )
+                        raise ValueError(msg)  # noqa: TRY301 - told when it is asked for
                     chunk = hdffile.chunk_rows(table)
                     if number is not None:
                         found[number] = _Place(child, None, len(table), chunk)
@@ -235,7 +242,7 @@ class CtapipeFile(Dl1File):
         names = (IMAGES, PARAMETERS)
         images, small = (hdffile.table(file, f"{name}/{child}") for name in names)
         assert images is not None
-        alike = small is not None and len(small) == len(images) and _alike(images, small)
+        alike = small is not None and len(small) == len(images) and hdffile.alike(images, small, KEYS)
         place = f"{PARAMETERS if alike else IMAGES}/{child}"
         needed = KEYS if _tel_id(child) is not None else (*KEYS, "tel_id")
         found = hdffile.columns(file, place, needed)
@@ -386,16 +393,3 @@ def _tel_id(child: str) -> int | None:
     """Return the telescope of a table that is named for one."""
     found = re.fullmatch(r"tel_(\d{1,9})", child)
     return int(found[1]) if found else None
-
-
-def _alike(one: h5py.Dataset, other: h5py.Dataset) -> bool:
-    """Return whether rows here and there of two tables are of the same events."""
-    names = [*KEYS, "tel_id"]
-    if not all(name in table.dtype.names for table in (one, other) for name in KEYS):
-        return False
-    shared = [name for name in names if name in one.dtype.names and name in other.dtype.names]
-    for row in np.unique(np.linspace(0, max(len(one) - 1, 0), SAMPLES).astype(int)) if len(one) else ():
-        first, second = (hdffile.read_rows(table, int(row), int(row) + 1) for table in (one, other))
-        if any(first[name][0] != second[name][0] for name in shared):
-            return False
-    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from detcore.core.source import UnknownFormat
 from detcore.dl1 import ctapipefile, hdffile
@@ -79,8 +79,6 @@ def open(path: str | os.PathLike[str]) -> Dl1File:
     place = os.fspath(path)
     if kind_of(place) == "ctapipe":
         return ctapipefile.CtapipeFile(place)
-    from detcore.dl1 import ctamlfile  # noqa: PLC0415 - needs PyTables, which the other format does not
+    from detcore.dl1.ctamlfile import CtamlFile  # noqa: PLC0415 - its decoder is compiled, which takes a while
 
-    reader: Any = ctamlfile.CtamlFile
-    answer: Dl1File = reader(place)
-    return answer
+    return CtamlFile(place)

@@ -94,6 +94,15 @@ def test_handles_in_use_are_never_closed(files):
     assert sorted(opener.closed) == sorted(opener.opened)
 
 
+def test_files_of_one_path_are_closed(files):
+    opener = Opener()
+    for path in files[:2]:
+        with lease(opener, path):
+            pass
+    close_all(files[0])
+    assert opener.closed == files[:1]
+
+
 def test_a_replaced_or_grown_file_is_opened_anew(tmp_path):
     opener, path = Opener(), tmp_path / "a.bin"
     path.write_bytes(b"one")
