@@ -128,17 +128,17 @@ class CtapipeFile(Dl1File):
     @property
     @override
     def telescopes(self) -> pd.DataFrame:
-        return self._setup.telescopes
+        return self._setup.telescopes.copy(deep=False)  # what callers do to it is theirs
 
     @cached_property
     def _events(self) -> pd.DataFrame:
         with self._open() as file:
-            return ctapipeevents.events(file, self.telescopes.index.to_numpy(np.int64))
+            return ctapipeevents.events(file, np.array(list(self._setup.cameras), np.int64))
 
     @property
     @override
     def events(self) -> pd.DataFrame:
-        return self._events
+        return self._events.copy(deep=False)
 
     @cached_property
     def _header(self) -> dict[str, tuple[Any, str]]:
@@ -166,16 +166,17 @@ class CtapipeFile(Dl1File):
         return self._setup.camera(int(tel_id))
 
     def _check(self, tel_id: int) -> None:
-        if tel_id not in self.telescopes.index:
-            known = ", ".join(map(str, self.telescopes.index[:20]))
-            msg = f"{self.path}: no telescope {tel_id}; there are {known}{' ...' if len(self.telescopes) > 20 else ''}"
+        if tel_id not in self._setup.cameras:
+            there = list(self._setup.cameras)
+            known = ", ".join(map(str, there[:20])) + (" ..." if len(there) > 20 else "")
+            msg = f"{self.path}: no telescope {tel_id}; there are {known}"
             raise KeyError(msg)
 
     @cached_property
     def _places(self) -> dict[int, _Place | ValueError]:
         """tel_id -> where its images are, or why they cannot be read."""
         found: dict[int, _Place | ValueError] = {}
-        known = set(self.telescopes.index)
+        known = self._setup.cameras
         with self._open() as file:
             for child in hdffile.children(file, IMAGES):
                 number = _tel_id(child)

@@ -313,13 +313,22 @@ class Dl1File(ABC):
         ------
         KeyError
             It took none.
+        ValueError
+            The tables of the file disagree about which it is.
         """
         keys = self.keys(tel_id)
         found = np.flatnonzero((keys["obs_id"] == obs_id) & (keys["event_id"] == event_id))
         if not len(found):
             msg = f"{self.path}: telescope {tel_id} has no image of event {event_id} of run {obs_id}"
             raise KeyError(msg)
-        return self.rows(tel_id, indices=found[:1])
+        data = self.rows(tel_id, indices=found[:1])
+        if (int(data["obs_id"][0]), int(data["event_id"][0])) != (obs_id, event_id):
+            msg = (
+                f"{self.path}: image {found[0]} of telescope {tel_id} should be of event {event_id} of run {obs_id}, but it "
+                f"is of event {int(data['event_id'][0])} of run {int(data['obs_id'][0])}; the tables of the file disagree"
+            )
+            raise ValueError(msg)
+        return data
 
     @property
     def fingerprint(self) -> str:

@@ -516,6 +516,52 @@ def test_keys_come_from_the_images_when_parameters_differ(ctapipe_files: Any, tm
         assert file.parameters(1) is None
 
 
+def test_tables_that_disagree_are_told(ctapipe_files: Any, tmp_path: Path) -> None:
+    made = ctapipe_files.write(tmp_path / "a.h5")
+    events = made.images[1]["event_id"]
+    with tables.open_file(str(made.path), "r+") as file:  # two rows that no sample looks at
+        node = file.get_node("/dl1/event/telescope/parameters/tel_001")
+        node.modify_column(column=events[[2, 1]], colname="event_id", start=1, stop=3)
+    with dl1.open(made.path) as file:
+        with pytest.raises(
+            ValueError, match=f"should be of event {events[2]} of run 7, but it is of event {events[1]}"
+        ):
+            file.image_of(1, 7, int(events[2]))
+        np.testing.assert_array_equal(file.rows(1)["event_id"], events)
+
+
+def test_what_callers_do_to_tables_is_theirs(ctapipe_files: Any, tmp_path: Path) -> None:
+    made = ctapipe_files.write(tmp_path / "a.h5")
+    with dl1.open(made.path) as file:
+        for name in ("events", "telescopes"):
+            table = getattr(file, name)
+            table["new"] = 1
+            table.attrs["units"]["new"] = "m"
+            assert "new" not in getattr(file, name)
+            assert "new" not in getattr(file, name).attrs["units"]
+        keys = file.keys(1)
+        keys.loc[0, "event_id"] = 0
+        assert file.keys(1)["event_id"].iloc[0] == made.images[1]["event_id"][0]
+
+
+def test_a_file_without_events(ctapipe_files: Any, tmp_path: Path) -> None:
+    made = ctapipe_files.content()
+    made.events, made.shower = made.events[:0], made.shower[:0]
+    for tel_id in made.images:
+        made.images[tel_id], made.parameters[tel_id] = made.images[tel_id][:0], made.parameters[tel_id][:0]
+    ctapipe_files.write(tmp_path / "a.h5", made)
+    with dl1.open(made.path) as file:
+        assert len(file.events) == 0
+        assert list(file.events)[:4] == ["obs_id", "event_id", "event_type", "time"]
+        assert file.n_images(1) == 0
+        assert file.rows(1)["image_mask"].shape == (0, 37)
+        assert list(file.images(1)) == []
+        assert file.rows(1, indices=[])["true_image"].shape == (0, 37)
+        found = file.parameters(1)
+        assert found is not None
+        assert not len(found)
+
+
 def test_two_gain_channels_give_the_first(ctapipe_files: Any, tmp_path: Path) -> None:
     made = ctapipe_files.write(tmp_path / "a.h5")
     name = "/dl1/event/telescope/images/tel_001"
