@@ -160,22 +160,31 @@ def _camera(vector, alt, az):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _meet(directions, origins, n):  # type: ignore[no-untyped-def]
-    """Return the point nearest to lines: directions and origins (line, 3); nan if they are all parallel."""
-    matrix, right = np.zeros((3, 3)), np.zeros(3)
-    for line in range(n):
-        d = directions[line] / np.linalg.norm(directions[line])
-        across = np.outer(d, d) - np.eye(3)
-        matrix += across
-        right += across @ origins[line]
-    if abs(np.linalg.det(matrix)) < 1e-14:
-        return np.full(3, np.nan)
-    return np.linalg.solve(matrix, right)
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _cross(a, b):  # type: ignore[no-untyped-def]
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _meet(directions, origins, n):  # type: ignore[no-untyped-def]
+    """Return the point nearest to lines: directions (unit vectors) and origins (line, 3); nan if all are parallel."""
+    matrix, right = np.zeros((3, 3)), np.zeros(3)
+    for line in range(n):
+        d, along = directions[line], _dot(directions[line], origins[line])
+        for row in range(3):
+            matrix[row, row] -= 1.0
+            right[row] += d[row] * along - origins[line, row]
+            for column in range(3):
+                matrix[row, column] += d[row] * d[column]
+    one, two, three = _cross(matrix[1], matrix[2]), _cross(matrix[2], matrix[0]), _cross(matrix[0], matrix[1])
+    determinant = _dot(matrix[0], one)
+    if abs(determinant) < 1e-14:
+        return np.full(3, np.nan)
+    return (right[0] * one + right[1] * two + right[2] * three) / determinant
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -199,7 +208,7 @@ def _reconstruct(bounds, values, arms, positions, pointing, array_pointing, out)
     """
     for event in range(len(bounds) - 1):
         first, n = bounds[event], bounds[event + 1] - bounds[event]
-        if n < 2 or not np.all(values[first : first + n, 2] > 0):
+        if n < 2 or not values[first : first + n, 2].min() > 0:
             continue
         alt, az = array_pointing[event, 0], array_pointing[event, 1]
         if np.isnan(alt):
@@ -222,14 +231,15 @@ def _reconstruct(bounds, values, arms, positions, pointing, array_pointing, out)
             x1, y1 = _camera(beside, alt, az)
             angle = np.arctan2(y0 - y1, x0 - x1)
             axes[image, 0], axes[image, 1] = np.cos(angle), np.sin(angle)
-            tilted[image] = turn @ positions[first + image]
+            for row in range(3):
+                tilted[image, row] = _dot(turn[row], positions[first + image])
             weights[image] = values[first + image, 0] * values[first + image, 1] / values[first + image, 2]
         direction = np.zeros(3)
         for i in range(n):
             for j in range(i + 1, n):
                 crossing = _cross(planes[i], planes[j])
                 direction += (-1.0 if crossing[2] < 0 else 1.0) * weights[i] * weights[j] * crossing
-        norm = np.linalg.norm(direction)
+        norm = np.sqrt(_dot(direction, direction))
         if not norm > 0:
             continue
         direction /= norm
@@ -238,11 +248,12 @@ def _reconstruct(bounds, values, arms, positions, pointing, array_pointing, out)
             for j in range(i + 1, n):
                 crossing = _cross(planes[i], planes[j])
                 crossing *= -1.0 if crossing[2] < 0 else 1.0
-                size = np.linalg.norm(crossing)
-                if size > 0:
-                    spread += np.arccos(min(1.0, max(-1.0, np.dot(direction, crossing) / size)))
+                apart = _cross(direction, crossing)
+                spread += np.arctan2(
+                    np.sqrt(_dot(apart, apart)), _dot(direction, crossing)
+                )  # an arc cosine loses small angles
         core = _meet(axes, tilted, n)
-        ground = turn.T @ np.array([core[0], core[1], 0.0])
+        ground = turn[0] * core[0] + turn[1] * core[1]  # the tilted plane holds it: z is 0 there
         out[0, event] = np.degrees(np.arcsin(direction[2]))
         out[1, event] = np.degrees(np.arctan2(-direction[1], direction[0])) % 360.0
         out[2, event] = np.degrees(spread / (n * (n - 1) / 2))
