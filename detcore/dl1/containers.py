@@ -214,7 +214,7 @@ def header_of(container: Any) -> dict[str, Any]:
     container
         A mapping, or an object with such attributes; None and what is missing become nan, or the text "None".
     """
-    given: Mapping[str, Any] = container if isinstance(container, dict) else _fields(container)
+    given = fields_of(container)
     made: dict[str, Any] = {}
     for name, unit in HEADER.items():
         value = given.get(name, given.get(NEWER.get(name, "")))
@@ -236,10 +236,12 @@ def _storable(name: str, value: Any) -> Any:
     return np.array(array, np.float64) if array.ndim else array[()]
 
 
-def _fields(container: Any) -> dict[str, Any]:
-    """Return the fields of a ctapipe container or of any object."""
+def fields_of(container: Any) -> dict[str, Any]:
+    """Return the fields of the header of a simulation: a mapping, a container of ctapipe, or any object."""
     if container is None:
         return {}
+    if isinstance(container, dict):
+        return dict(container)
     if hasattr(container, "as_dict"):
         return dict(container.as_dict())
     return {name: getattr(container, name) for name in (*HEADER, *NEWER.values()) if hasattr(container, name)}
@@ -272,11 +274,26 @@ def shower_of(event: Any) -> Shower:
     return Shower(energy, **values, shower_primary_id=0 if primary is None else int(primary))
 
 
+def direction_of(event: Any) -> NDArray[np.float64] | None:
+    """Return where the array points, (azimuth, altitude) in rad; None if the event does not say."""
+    places = [
+        _first(event, f"pointing.array_{name}", f"monitoring.pointing.array_{name}") for name in ("azimuth", "altitude")
+    ]
+    return None if None in places else np.array([number(one, "rad") for one in places])
+
+
+def images_by_telescope(event: Any) -> dict[int, Any]:
+    """Return tel_id -> what the event has of its image."""
+    return {int(tel_id): one for tel_id, one in (_first(event, "dl1.tel") or {}).items()}
+
+
 def triggered(event: Any) -> list[int]:
-    """Return the telescopes that have data, by ascending number."""
-    named = _first(event, "r0.tels_with_data", "r1.tels_with_data")
-    images = _first(event, "dl1.tel")
-    return sorted(map(int, named if named is not None and len(named) else images or ()))
+    """Return the telescopes that have data of any level, by ascending number."""
+    for name in ("r0.tels_with_data", "r1.tels_with_data", "r1.tel", "r0.tel", "dl1.tel"):
+        found = _first(event, name)
+        if found is not None and len(found):
+            return sorted(map(int, found))
+    return []
 
 
 def images_of(event: Any, rates: Mapping[int, float]) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
