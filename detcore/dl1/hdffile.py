@@ -12,7 +12,7 @@ import h5py
 import hdf5plugin  # noqa: F401 - makes blosc, zstd, ... known to HDF5
 import numpy as np
 
-from detcore.core.handles import lease
+from detcore.core.handles import close_all, lease
 from detcore.core.source import TruncatedFile, UnknownFormat
 from detcore.dl1.attributes import Column, columns_of
 from detcore.dl1.lru import CHUNKS
@@ -50,6 +50,8 @@ def open_hdf5(path: str) -> h5py.File:
         kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe or device"
         msg = f"{path}: expected a regular file, found {kind}"
         raise OSError(msg)
+    # of a file that was written anew in its place HDF5 would go on to show the old one, as long as that is open
+    close_all(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -77,10 +79,16 @@ def opened(path: str) -> Iterator[h5py.File]:
     with lease(open_hdf5, path) as file:
         try:
             yield file
-        except (OSError, ValueError, KeyError, IndexError):
-            raise
+        except OSError as error:
+            if error.filename or path in str(error):
+                raise
+            msg = f"{path}: {' '.join(str(error).split())[:300]}"
+            raise OSError(msg) from error
         except Exception as error:
-            msg = f"{path}: damaged or unusual HDF5: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            if path in str(error):  # in words already; h5py also raises KeyError and RuntimeError for damage
+                raise
+            kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+            msg = f"{path}: damaged or unusual: {kind}{' '.join(str(error).split())[:300]}"
             raise ValueError(msg) from error
 
 

@@ -799,6 +799,19 @@ def test_closed_and_replaced_files(ctapipe_files: Any, tmp_path: Path) -> None:
         assert len(again.events) == 50
 
 
+def test_a_file_that_is_copied_again_in_its_place_is_read_anew(ctapipe_files: Any, tmp_path: Path) -> None:
+    good = ctapipe_files.write(tmp_path / "good.h5")
+    other = ctapipe_files.write(tmp_path / "other.h5", ctapipe_files.content(seed=2))
+    path = tmp_path / "a.h5"
+    path.write_bytes(other.path.read_bytes()[:-100] + bytes(100))
+    file = dl1.open(path)  # not closed
+    _ = file.telescopes
+    path.write_bytes(good.path.read_bytes())
+    with dl1.open(path) as again:
+        for tel_id, images in good.images.items():
+            np.testing.assert_array_equal(again.rows(tel_id)["image"], images["image"])
+
+
 @pytest.mark.parametrize("version", ["v3.0.0", "v1.2"])
 def test_data_models_before_v4_are_refused(version: str, ctapipe_files: Any, tmp_path: Path) -> None:
     made = ctapipe_files.write(tmp_path / "a.h5")
