@@ -9,6 +9,7 @@ Ground frame: x to the north, y to the west, z up, m. Azimuth is from the north 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -141,22 +142,25 @@ def _directions(name: str, given: tuple[Any, Any], n: int) -> NDArray[np.float64
         raise ValueError(msg) from None
 
 
+# In the kernels vectors are tuples: arrays of three numbers would make them slow to compile and slow to run.
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sky(lon, lat, alt, az):  # type: ignore[no-untyped-def]
     """Turn angles about a pointing (fov_lon, fov_lat; rad) into a vector (north, west, up)."""
     # in the frame of the pointing: 1 along the axis, 2 to larger azimuth, 3 up
-    one, two, three = np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)
-    flat, up = one * np.cos(alt) - three * np.sin(alt), one * np.sin(alt) + three * np.cos(alt)
-    return np.array([flat * np.cos(az) - two * np.sin(az), -(flat * np.sin(az) + two * np.cos(az)), up])
+    one, two, three = math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)
+    flat, up = one * math.cos(alt) - three * math.sin(alt), one * math.sin(alt) + three * math.cos(alt)
+    return flat * math.cos(az) - two * math.sin(az), -flat * math.sin(az) - two * math.cos(az), up
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _camera(vector, alt, az):  # type: ignore[no-untyped-def]
     """Turn a vector (north, west, up) into angles about a pointing: (fov_lat, fov_lon) as x and y of a camera."""
-    north, east, up = vector[0], -vector[1], vector[2]
-    flat, two = north * np.cos(az) + east * np.sin(az), east * np.cos(az) - north * np.sin(az)
-    one, three = flat * np.cos(alt) + up * np.sin(alt), up * np.cos(alt) - flat * np.sin(alt)
-    return np.arctan2(three, np.hypot(one, two)), np.arctan2(two, one)
+    north, west, up = vector
+    flat, two = north * math.cos(az) - west * math.sin(az), -west * math.cos(az) - north * math.sin(az)
+    one, three = flat * math.cos(alt) + up * math.sin(alt), up * math.cos(alt) - flat * math.sin(alt)
+    return math.atan2(three, math.hypot(one, two)), math.atan2(two, one)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -166,25 +170,43 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _cross(a, b):  # type: ignore[no-untyped-def]
-    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _meet(directions, origins, n):  # type: ignore[no-untyped-def]
-    """Return the point nearest to lines: directions (unit vectors) and origins (line, 3); nan if all are parallel."""
-    matrix, right = np.zeros((3, 3)), np.zeros(3)
+def _crossing(planes, i, j):  # type: ignore[no-untyped-def]
+    """Return where two planes meet, above the horizon: planes (image, 3) by their normals."""
+    x, y, z = _cross((planes[i, 0], planes[i, 1], planes[i, 2]), (planes[j, 0], planes[j, 1], planes[j, 2]))
+    return (-x, -y, -z) if z < 0 else (x, y, z)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _meet(directions, origins, first, n):  # type: ignore[no-untyped-def]
+    """Return the point nearest to n lines: unit vectors (line, 3), origins (from `first`, 3); nan if all are parallel."""
+    xx = xy = xz = yy = yz = zz = rx = ry = rz = 0.0
     for line in range(n):
-        d, along = directions[line], _dot(directions[line], origins[line])
-        for row in range(3):
-            matrix[row, row] -= 1.0
-            right[row] += d[row] * along - origins[line, row]
-            for column in range(3):
-                matrix[row, column] += d[row] * d[column]
-    one, two, three = _cross(matrix[1], matrix[2]), _cross(matrix[2], matrix[0]), _cross(matrix[0], matrix[1])
-    determinant = _dot(matrix[0], one)
+        dx, dy, dz = directions[line, 0], directions[line, 1], directions[line, 2]
+        ox, oy, oz = origins[first + line, 0], origins[first + line, 1], origins[first + line, 2]
+        along = dx * ox + dy * oy + dz * oz
+        xx += dx * dx - 1.0
+        yy += dy * dy - 1.0
+        zz += dz * dz - 1.0
+        xy += dx * dy
+        xz += dx * dz
+        yz += dy * dz
+        rx += dx * along - ox
+        ry += dy * along - oy
+        rz += dz * along - oz
+    a, b, c = (xx, xy, xz), (xy, yy, yz), (xz, yz, zz)
+    one, two, three = _cross(b, c), _cross(c, a), _cross(a, b)
+    determinant = _dot(a, one)
     if abs(determinant) < 1e-14:
-        return np.full(3, np.nan)
-    return (right[0] * one + right[1] * two + right[2] * three) / determinant
+        return np.nan, np.nan, np.nan
+    return (
+        (rx * one[0] + ry * two[0] + rz * three[0]) / determinant,
+        (rx * one[1] + ry * two[1] + rz * three[1]) / determinant,
+        (rx * one[2] + ry * two[2] + rz * three[2]) / determinant,
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -206,58 +228,69 @@ def _reconstruct(bounds, values, arms, positions, pointing, array_pointing, out)
     out
         (result, event) nan; written in the order of `RESULTS`.
     """
+    most = 0
+    for event in range(len(bounds) - 1):
+        most = max(most, bounds[event + 1] - bounds[event])
+    sights, planes, axes, tilted = np.empty((most, 3)), np.empty((most, 3)), np.zeros((most, 3)), np.empty((most, 3))
+    weights = np.empty(most)
     for event in range(len(bounds) - 1):
         first, n = bounds[event], bounds[event + 1] - bounds[event]
-        if n < 2 or not values[first : first + n, 2].min() > 0:
+        usable = n > 1
+        high = north = east = 0.0
+        for image in range(first, first + n):
+            usable = usable and values[image, 2] > 0
+            high += pointing[image, 0]
+            north += math.cos(pointing[image, 1])
+            east += math.sin(pointing[image, 1])
+        if not usable:
             continue
         alt, az = array_pointing[event, 0], array_pointing[event, 1]
-        if np.isnan(alt):
-            alt = pointing[first : first + n, 0].mean()
-            east, north = np.sin(pointing[first : first + n, 1]).sum(), np.cos(pointing[first : first + n, 1]).sum()
-            az = np.arctan2(east, north)
-        sights, planes, axes, tilted = np.empty((n, 3)), np.empty((n, 3)), np.zeros((n, 3)), np.empty((n, 3))
-        weights = np.empty(n)
-        cos_z, sin_z, cos_az, sin_az = np.sin(alt), np.cos(alt), np.cos(az), np.sin(az)
-        turn = np.array(
-            [[cos_z * cos_az, -cos_z * sin_az, -sin_z], [sin_az, cos_az, 0.0], [sin_z * cos_az, -sin_z * sin_az, cos_z]]
+        if math.isnan(alt) or math.isnan(az):
+            alt, az = high / n, math.atan2(east, north)
+        cos_z, sin_z, cos_az, sin_az = math.sin(alt), math.cos(alt), math.cos(az), math.sin(az)
+        # the tilted frame: x, y and the pointing itself, in the ground frame
+        turn = (
+            (cos_z * cos_az, -cos_z * sin_az, -sin_z),
+            (sin_az, cos_az, 0.0),
+            (sin_z * cos_az, -sin_z * sin_az, cos_z),
         )
         for image in range(n):
-            psi, lon, lat = np.radians(values[first + image, 3]), values[first + image, 4], values[first + image, 5]
-            own, arm = pointing[first + image], arms[first + image]
-            sights[image] = _sky(np.radians(lon), np.radians(lat), own[0], own[1])
-            beside = _sky(np.radians(lon + arm * np.cos(psi)), np.radians(lat + arm * np.sin(psi)), own[0], own[1])
-            planes[image] = _cross(sights[image], beside)
-            x0, y0 = _camera(sights[image], alt, az)
+            row = first + image
+            psi, lon, lat = math.radians(values[row, 3]), values[row, 4], values[row, 5]
+            lon_2, lat_2 = lon + arms[row] * math.cos(psi), lat + arms[row] * math.sin(psi)
+            sight = _sky(math.radians(lon), math.radians(lat), pointing[row, 0], pointing[row, 1])
+            beside = _sky(math.radians(lon_2), math.radians(lat_2), pointing[row, 0], pointing[row, 1])
+            plane = _cross(sight, beside)
+            x0, y0 = _camera(sight, alt, az)
             x1, y1 = _camera(beside, alt, az)
-            angle = np.arctan2(y0 - y1, x0 - x1)
-            axes[image, 0], axes[image, 1] = np.cos(angle), np.sin(angle)
-            for row in range(3):
-                tilted[image, row] = _dot(turn[row], positions[first + image])
-            weights[image] = values[first + image, 0] * values[first + image, 1] / values[first + image, 2]
-        direction = np.zeros(3)
+            angle = math.atan2(y0 - y1, x0 - x1)
+            axes[image, 0], axes[image, 1] = math.cos(angle), math.sin(angle)
+            place = (positions[row, 0], positions[row, 1], positions[row, 2])
+            for i in range(3):
+                sights[image, i], planes[image, i], tilted[image, i] = sight[i], plane[i], _dot(turn[i], place)
+            weights[image] = values[row, 0] * values[row, 1] / values[row, 2]
+        x = y = z = 0.0
         for i in range(n):
             for j in range(i + 1, n):
-                crossing = _cross(planes[i], planes[j])
-                direction += (-1.0 if crossing[2] < 0 else 1.0) * weights[i] * weights[j] * crossing
-        norm = np.sqrt(_dot(direction, direction))
+                cx, cy, cz = _crossing(planes, i, j)
+                weight = weights[i] * weights[j]
+                x, y, z = x + weight * cx, y + weight * cy, z + weight * cz
+        norm = math.sqrt(x * x + y * y + z * z)
         if not norm > 0:
             continue
-        direction /= norm
+        direction = (x / norm, y / norm, z / norm)
         spread = 0.0
         for i in range(n):
             for j in range(i + 1, n):
-                crossing = _cross(planes[i], planes[j])
-                crossing *= -1.0 if crossing[2] < 0 else 1.0
+                crossing = _crossing(planes, i, j)
                 apart = _cross(direction, crossing)
-                spread += np.arctan2(
-                    np.sqrt(_dot(apart, apart)), _dot(direction, crossing)
-                )  # an arc cosine loses small angles
-        core = _meet(axes, tilted, n)
-        ground = turn[0] * core[0] + turn[1] * core[1]  # the tilted plane holds it: z is 0 there
-        out[0, event] = np.degrees(np.arcsin(direction[2]))
-        out[1, event] = np.degrees(np.arctan2(-direction[1], direction[0])) % 360.0
-        out[2, event] = np.degrees(spread / (n * (n - 1) / 2))
-        out[3, event] = ground[0] - turn[2, 0] * ground[2] / turn[2, 2]
-        out[4, event] = ground[1] - turn[2, 1] * ground[2] / turn[2, 2]
-        out[5, event], out[6, event] = core[0], core[1]
-        out[7, event] = _meet(sights, positions[first : first + n], n)[2]
+                spread += math.atan2(math.sqrt(_dot(apart, apart)), _dot(direction, crossing))
+        core_x, core_y, _ = _meet(axes, tilted, 0, n)
+        height = turn[0][2] * core_x + turn[1][2] * core_y  # of the point in the tilted plane, above the ground
+        out[0, event] = math.degrees(math.asin(min(1.0, max(-1.0, direction[2]))))
+        out[1, event] = math.degrees(math.atan2(-direction[1], direction[0])) % 360.0
+        out[2, event] = math.degrees(spread / (n * (n - 1) / 2))
+        out[3, event] = turn[0][0] * core_x + turn[1][0] * core_y - turn[2][0] * height / turn[2][2]
+        out[4, event] = turn[0][1] * core_x + turn[1][1] * core_y - turn[2][1] * height / turn[2][2]
+        out[5, event], out[6, event] = core_x, core_y
+        out[7, event] = _meet(sights, positions, first, n)[2]
