@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
+from detcore.core.handles import close_all
 from detcore.core.schema import EVENT
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ class Dl1File(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        close_all(self.path)  # HDF5 would keep it locked for those that write
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path!r}, {self.format}>"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pytest
+import tables
 
 from detcore import dl1
 from detcore.core.source import TruncatedFile, UnknownFormat
@@ -61,6 +62,20 @@ def test_both_formats_have_the_same_tables(shared: Path) -> None:
         bright = one["image"].values > 30
         assert bright.sum() > 20
         assert np.median(two["image"].values[bright] / one["image"].values[bright]) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["test_lasercal_v3.dl1.h5", "ctaml072_lasercal_zlib.h5"])
+def test_a_file_is_not_locked_after_the_block(name: str, shared: Path, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes((shared / "data/dl1" / name).read_bytes())
+    with dl1.open(path) as file:
+        file.rows(1)
+        with pytest.raises(tables.HDF5ExtError, match="lock"):
+            tables.open_file(str(path), "r+")
+    with tables.open_file(str(path), "r+"):
+        pass
+    with pytest.raises(ValueError, match="is closed; open it again"):
+        file.rows(1)
 
 
 def test_small_files_are_recognised(ctapipe_files: ModuleType, tmp_path: Path) -> None:
