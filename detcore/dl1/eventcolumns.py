@@ -177,3 +177,8 @@ def channel(data: xr.Dataset, name: str) -> NDArray[np.float32]:
         msg = f"{data.attrs['file']} has no channel {name!r}; there are {', '.join([*CHANNELS, *known])}"
         raise ValueError(msg)
     return np.asarray(data[found].values, np.float32)
+
+
+def hashable(value: Any) -> Any:
+    """Return lists in lists as tuples, which can be keys."""
+    return tuple(hashable(one) for one in value) if isinstance(value, list) else value

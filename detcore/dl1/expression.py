@@ -10,6 +10,7 @@ import ast
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 LONGEST: Final = 4096  # characters
+SHOWN: Final = 200  # of them in messages
 DEEPEST: Final = 100  # operations in operations
 
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
@@ -64,7 +66,9 @@ class InvalidExpression(ValueError):
     """A condition that is not understood."""
 
 
-def evaluate(expression: str, columns: Mapping[str, ArrayLike], rows: int | None = None) -> NDArray[np.bool_]:
+def evaluate(
+    expression: str, columns: Mapping[str, ArrayLike] | pd.DataFrame, rows: int | None = None
+) -> NDArray[np.bool_]:
     """Return in which rows a condition holds.
 
     Parameters
@@ -72,9 +76,9 @@ def evaluate(expression: str, columns: Mapping[str, ArrayLike], rows: int | None
     expression
         The condition.
     columns
-        (row,) numbers of each name.
+        (row,) numbers of each name, or a table.
     rows
-        How many there are; None: as long as the first column.
+        How many there are; None: as long as the table, or the first column.
 
     Returns
     -------
@@ -94,21 +98,25 @@ def evaluate(expression: str, columns: Mapping[str, ArrayLike], rows: int | None
     if len(expression) > LONGEST:
         msg = f"a condition of {len(expression)} characters; at most {LONGEST} are read"
         raise InvalidExpression(msg)
+    shown = repr(expression if len(expression) <= SHOWN else f"{expression[:SHOWN]}…")
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        msg = f"{expression!r} is no condition ({getattr(error, 'msg', error)}); write, for instance, (mc_energy > 0.1)"
+        msg = f"{shown} is no condition ({getattr(error, 'msg', error)}); write, for instance, (mc_energy > 0.1)"
         raise InvalidExpression(msg) from None
+    if isinstance(columns, pd.DataFrame):
+        rows = len(columns) if rows is None else rows
+        columns = {str(name): values for name, values in columns.items()}
     length = len(np.asarray(next(iter(columns.values())))) if rows is None else rows
     try:
         with np.errstate(all="ignore"):
             found = np.asarray(_value(tree, columns, 0))
             return np.broadcast_to(_truth(found, tree), (length,)).copy()
     except InvalidExpression as error:
-        msg = f"{expression!r}: {error}"
+        msg = f"{shown}: {error}"
         raise InvalidExpression(msg) from None
     except (TypeError, ValueError, OverflowError) as error:
-        msg = f"{expression!r} cannot be evaluated: {error}"
+        msg = f"{shown} cannot be evaluated: {error}"
         raise InvalidExpression(msg) from None
 
 

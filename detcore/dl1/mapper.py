@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from detcore.dl1.grid import lattice
-from detcore.dl1.weights import HEXAGONAL_ONLY, METHODS, RESIZABLE, axial, weights
+from detcore.dl1.weights import HEXAGONAL_ONLY, METHODS, RESIZABLE, axial, turned, weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from detcore.dl1.geometry import Camera
-    from detcore.dl1.grid import Lattice
 
 T = TypeVar("T")
 
@@ -135,7 +134,7 @@ def _image_mapping(
     table = weights(lines, method, size, masked=masked, normalize=normalize)
     edge = round(table.shape[1] ** 0.5)
     if rotate:
-        table = _turned(table, edge, lines)
+        table = turned(table, edge, lines)
     whole = edge + 2 * padding
     index_matrix = None
     if method == "axial_addressing":
@@ -148,35 +147,6 @@ def _image_mapping(
         cell = (cell // edge + padding) * whole + cell % edge + padding
         table = sparse.csr_array((table.data, (pixel, cell)), (camera.n_pixels, whole * whole))
     return ImageMapping(table, (whole, whole), index_matrix)
-
-
-def _turned(table: sparse.csr_array, edge: int, lines: Lattice) -> sparse.csr_array:
-    """Turn the image back to how the camera hangs, by bilinear interpolation; what leaves the image is lost."""
-    rows, columns = np.divmod(np.arange(edge * edge), edge)
-    total = np.asarray(table.sum(axis=1)).ravel()
-    centres = np.stack([table @ rows, table @ columns]) / np.where(total > 0, total, np.nan)
-    positions = np.stack([lines.x[lines.column], lines.y[lines.row], np.ones(len(total))])
-    known = np.isfinite(centres).all(axis=0)
-    to_cells = np.linalg.lstsq(positions[:, known].T, centres[:, known].T, rcond=None)[0].T  # (2, 3), m -> cells
-    matrix, origin = to_cells[:, :2], to_cells[:, 2:]
-    cos, sin = np.cos(np.radians(lines.rotation)), np.sin(np.radians(lines.rotation))
-    seen = np.linalg.solve(matrix, np.stack([rows, columns]) - origin)  # of each new cell, camera frame, m
-    row, column = matrix @ (np.array([[cos, sin], [-sin, cos]]) @ seen) + origin
-    old, new, share = [], [], []
-    for down in (0, 1):
-        for right in (0, 1):
-            at_row, at_column = np.floor(row).astype(int) + down, np.floor(column).astype(int) + right
-            there = (at_row >= 0) & (at_row < edge) & (at_column >= 0) & (at_column < edge)
-            old.append((at_row * edge + at_column)[there])
-            new.append(np.flatnonzero(there))
-            share.append(((1 - abs(row - at_row)) * (1 - abs(column - at_column)))[there])
-    turn = sparse.csr_array(
-        (np.concatenate(share), (np.concatenate(old), np.concatenate(new))), (edge * edge, edge * edge)
-    )
-    turned = sparse.csr_array(table @ turn, dtype=np.float32)
-    turned.eliminate_zeros()
-    turned.sort_indices()
-    return turned
 
 
 class ImageMapper:

@@ -15,6 +15,7 @@ from detcore.dl1.eventcolumns import (
     camera_of,
     channel,
     event_columns,
+    hashable,
     image_rows,
     telescopes_by_type,
 )
@@ -164,12 +165,8 @@ class DL1DataReader:
         return len(self.example_identifiers)
 
     def __getitem__(self, index: int) -> Any:
-        """Return an example."""
+        """Return an example; what ends a loop over all of them is the IndexError after the last."""
         return self.examples([index])[0]
-
-    def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self)):
-            yield self[index]
 
     def close(self) -> None:
         """Close the files that were opened here."""
@@ -398,10 +395,6 @@ class DL1DataReader:
         for start in range(0, len(indices), FILTERED):
             part = indices[start : start + FILTERED]
             for example in self.examples(part) if wished else [[]] * len(part):
-                group = tuple(_hashable(example[at].tolist()) for at in wished)
+                group = tuple(hashable(example[at].tolist()) for at in wished)
                 counts[group] = counts.get(group, 0) + 1
         return counts
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(_hashable(one) for one in value) if isinstance(value, list) else value

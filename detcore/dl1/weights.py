@@ -34,7 +34,7 @@ HEXAGONAL_ONLY: Final = ("image_shifting", "axial_addressing")
 RESIZABLE: Final = METHODS[1:5]
 CONSERVING: Final = ("rebinning", "bilinear_interpolation")  # the other two interpolations give a value, not a charge
 MARGIN: Final = 3  # rows of virtual pixels around the camera; bicubic interpolation looks two pixels far
-SUBCELLS: Final = 10  # per edge of a cell, in rebinning
+SUBCELLS: Final = 10  # per edge of a cell, in rebinning; more if cells are larger than pixels
 
 
 def shifted(lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
@@ -130,6 +130,45 @@ def weights(
     return table.astype(np.float32)
 
 
+def turned(table: sparse.csr_array, edge: int, lattice: Lattice) -> sparse.csr_array:
+    """Turn images back to how the camera hangs, by bilinear interpolation; what leaves the image is lost.
+
+    Parameters
+    ----------
+    table
+        (pixel, cell), as `weights` gives it.
+    edge
+        Of the image, cells.
+    lattice
+        Of the camera.
+    """
+    rows, columns = np.divmod(np.arange(edge * edge), edge)
+    total = np.asarray(table.sum(axis=1)).ravel()
+    centres = np.stack([table @ rows, table @ columns]) / np.where(total > 0, total, np.nan)
+    positions = np.stack([lattice.x[lattice.column], lattice.y[lattice.row], np.ones(len(total))])
+    known = np.isfinite(centres).all(axis=0)
+    to_cells = np.linalg.lstsq(positions[:, known].T, centres[:, known].T, rcond=None)[0].T  # (2, 3), m -> cells
+    matrix, origin = to_cells[:, :2], to_cells[:, 2:]
+    cos, sin = np.cos(np.radians(lattice.rotation)), np.sin(np.radians(lattice.rotation))
+    seen = np.linalg.solve(matrix, np.stack([rows, columns]) - origin)  # of each new cell, camera frame, m
+    row, column = matrix @ (np.array([[cos, sin], [-sin, cos]]) @ seen) + origin
+    old, new, share = [], [], []
+    for down in (0, 1):
+        for right in (0, 1):
+            at_row, at_column = np.floor(row).astype(int) + down, np.floor(column).astype(int) + right
+            there = (at_row >= 0) & (at_row < edge) & (at_column >= 0) & (at_column < edge)
+            old.append((at_row * edge + at_column)[there])
+            new.append(np.flatnonzero(there))
+            share.append(((1 - abs(row - at_row)) * (1 - abs(column - at_column)))[there])
+    turn = sparse.csr_array(
+        (np.concatenate(share), (np.concatenate(old), np.concatenate(new))), (edge * edge, edge * edge)
+    )
+    found = sparse.csr_array(table @ turn, dtype=np.float32)
+    found.eliminate_zeros()
+    found.sort_indices()
+    return found
+
+
 class _Triangles:
     """The pixels of a hexagonal camera, virtual ones around them, and the triangles between them.
 
@@ -140,19 +179,23 @@ class _Triangles:
     def __init__(self, lattice: Lattice) -> None:
         (lines, line), (places, place) = lattice.lines, lattice.places
         spare = max(0, 2 * len(lines) - len(places))
-        front, back = spare - spare // 2 + 2 * MARGIN, spare // 2 + 2 * MARGIN
+        self.front, self.back = front, back = spare - spare // 2 + 2 * MARGIN, spare // 2 + 2 * MARGIN
         self.lines, self.places = _extended(lines, MARGIN, MARGIN), _extended(places, front, back)
         self.pixel = np.full((len(self.lines), len(self.places)), -1)
         self.pixel[line + MARGIN, place + front] = np.arange(len(line))
         self.parity = (line[0] + MARGIN + place[0] + front) % 2
 
     def centres(self, size: int, finer: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return positions on the lines' axis and the places' axis of all cells (or subcells), flattened, m."""
-        n, cut = (size + 2 * MARGIN) * finer, MARGIN * finer
-        along_lines, along_places = (
-            np.linspace(ticks[0], ticks[-1], n)[cut:-cut] for ticks in (self.lines, self.places)
+        """Return positions on the lines' axis and the places' axis of all cells (or subcells), flattened, m.
+
+        Cells are spread over the pixels and the virtual ones, and `MARGIN` cells are cut off on each side, as in the
+        original. Where few cells are wished, that would cut pixels off; then they are spread over the camera alone.
+        """
+        first, second = np.meshgrid(
+            _spread(self.lines, MARGIN, MARGIN, 2 / 3, size, finer),  # of a line, half the height of a pixel
+            _spread(self.places, self.front, self.back, 1, size, finer),
+            indexing="ij",
         )
-        first, second = np.meshgrid(along_lines, along_places, indexing="ij")
         return first.ravel(), second.ravel()
 
     def around(self, first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:
@@ -195,10 +238,25 @@ def _extended(ticks: NDArray[np.float64], before: int, after: int) -> NDArray[np
     return np.concatenate([low, ticks, high])
 
 
+def _spread(
+    ticks: NDArray[np.float64], before: int, after: int, half: float, size: int, finer: int
+) -> NDArray[np.float64]:
+    """Return positions of cells along one axis, of which `before` and `after` ticks are virtual."""
+    cut = MARGIN * finer
+    cells = np.linspace(ticks[0], ticks[-1], (size + 2 * MARGIN) * finer)[cut:-cut]
+    edge = half * (ticks[1] - ticks[0])
+    low, high = ticks[before] - edge, ticks[-1 - after] + edge
+    beside = (ticks[-1] - ticks[0]) / (size + 2 * MARGIN - 1) / 2
+    if cells[0] - beside <= low and cells[-1] + beside >= high:
+        return cells
+    return np.asarray(low + (high - low) * (np.arange(size * finer) + 0.5) / (size * finer))
+
+
 def _hexagonal(lattice: Lattice, method: str, size: int, *, masked: bool) -> sparse.coo_array:
     """Interpolate; returns (pixel, cell), lines and places rising."""
     triangles = _Triangles(lattice)
-    finer = SUBCELLS if method == "rebinning" else 1
+    # large cells have more parts, so that no pixel falls between them
+    finer = max(SUBCELLS, -(-5 * lattice.size // size)) if method == "rebinning" else 1
     first, second = triangles.centres(size, finer)
     triangle = triangles.around(first, second)
     own = triangles.corners(*triangle)
@@ -284,9 +342,10 @@ def _one_axis(ticks: NDArray[np.float64], method: str, size: int) -> sparse.csr_
     """Return (tick, cell) weights along one axis."""
     n = len(ticks)
     if method == "rebinning":
-        fine = np.linspace(ticks[0], ticks[-1], size * SUBCELLS)
-        at, cell = _closest(ticks, fine), np.arange(len(fine)) // SUBCELLS
-        return sparse.csr_array(sparse.coo_array((np.full(len(fine), 1 / SUBCELLS), (at, cell)), (n, size)))
+        finer = max(SUBCELLS, -(-5 * n // size))
+        fine = np.linspace(ticks[0], ticks[-1], size * finer)
+        at, cell = _closest(ticks, fine), np.arange(len(fine)) // finer
+        return sparse.csr_array(sparse.coo_array((np.full(len(fine), 1 / finer), (at, cell)), (n, size)))
     targets = np.linspace(ticks[0], ticks[-1], size)
     cell = np.arange(size)
     if method == "nearest_interpolation":
