@@ -68,14 +68,15 @@ def select_gain(event: Any, thresholds: Mapping[str, float], cameras: Mapping[in
 
 
 def instrument_of(source: Any, event: Any) -> Any:
-    """Return the subarray: of the source, as in ctapipe today, or of the event, as in 0.6.
+    """Return the array: what the source says is to be written, its subarray as in ctapipe today, or the event's as in 0.6.
 
     Raises
     ------
     ValueError
         There is none.
     """
-    found = getattr(source, "subarray", None)
+    found = getattr(source, "instrument", None)
+    found = getattr(source, "subarray", None) if found is None else found
     found = getattr(event, "inst", None) if found is None else found
     if found is None:
         msg = "the event source describes no array; expected source.subarray, or event.inst.subarray"

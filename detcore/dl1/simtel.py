@@ -126,8 +126,18 @@ class SimtelEvents:
     gain_thresholds
         camera name -> ADC counts: pixels with a sample above it take their low gain, cameras that are not named their
         high gain. None: ctapipe's own choice.
+    derotate
+        Write pixels where ctapipe has them, which turns a camera by its own rotation: then x is up in altitude. False:
+        as sim_telarray and files of version 0.7.2 have them.
     **settings
         For ctapipe's `SimTelEventSource`.
+
+    Attributes
+    ----------
+    instrument
+        What is written of the array.
+    subarray
+        ctapipe's own.
 
     Raises
     ------
@@ -143,6 +153,7 @@ class SimtelEvents:
         *,
         calibration_settings: Mapping[str, Any] | None = None,
         gain_thresholds: Mapping[str, float] | None = None,
+        derotate: bool = False,
         **settings: Any,
     ) -> None:
         make, _, self._eventio = _libraries()
@@ -158,6 +169,8 @@ class SimtelEvents:
             self.source = make(input_url=path, focal_length_choice="EQUIVALENT", **settings)
         self.subarray = self.source.subarray
         self.simulation_config = self.source.simulation_config
+        descriptions = getattr(getattr(self.source, "file_", None), "telescope_descriptions", {})
+        self.instrument = self.subarray if derotate else as_simulated(self.subarray, descriptions)
         self._calibrate = Calibrator(self.subarray, calibration_settings)
         self._thresholds = gain_thresholds
         self._cameras = {one.tel_id: one.camera for one in containers.telescopes_of(self.subarray)}
@@ -192,9 +205,11 @@ class SimtelEvents:
 
     def mc_events(self) -> Iterator[Any]:
         """Yield what was simulated, triggered or not, in the form that `DL1DataDumper.dump_mc_event` takes."""
-        with self._eventio(self.path) as file:
+        with _every_event(self._eventio, self.path) as file:
             run = int(file.header["run"])
-            for one in file.iter_mc_events():
+            for one in file.iter_mc_events() if hasattr(file, "iter_mc_events") else file:
+                if one.get("mc_shower") is None or one.get("mc_event") is None:
+                    continue
                 shower, event = one["mc_shower"], one["mc_event"]
                 truth = SimpleNamespace(
                     energy=shower["energy"],
@@ -208,3 +223,36 @@ class SimtelEvents:
                 )
                 ids = SimpleNamespace(obs_id=run, event_id=one["event_id"])
                 yield SimpleNamespace(index=ids, simulation=SimpleNamespace(shower=truth))
+
+
+def _every_event(make: Any, path: str) -> Any:
+    """Open a file with eventio, which since version 2 passes over events without trigger unless told."""
+    try:
+        return make(path, skip_non_triggered=False, skip_calibration=True, allowed_telescopes=(-1,))
+    except TypeError:
+        return make(path)
+
+
+def as_simulated(subarray: Any, descriptions: Mapping[int, Any]) -> Any:
+    """Return what the dumper needs of ctapipe's subarray, with cameras whose pixels are where sim_telarray has them.
+
+    ctapipe turns cameras by their own rotation when it reads them; files of version 0.7.2 hold them as they are in the
+    simulation.
+
+    Parameters
+    ----------
+    subarray
+        Of ctapipe.
+    descriptions
+        tel_id -> what the file says of it; the telescopes of which it says no pixels stay as they are.
+    """
+    telescopes = {}
+    for tel_id, telescope in subarray.tel.items():
+        settings = descriptions.get(tel_id, {}).get("camera_settings", {})
+        x, y = (settings.get(f"pixel_{axis}") for axis in "xy")
+        geometry = telescope.camera.geometry
+        if x is not None and y is not None and len(x) == len(y) == len(geometry.pix_x):
+            geometry = SimpleNamespace(pix_x=np.asarray(x, np.float64), pix_y=np.asarray(y, np.float64))
+        camera = SimpleNamespace(name=telescope.camera.name, geometry=geometry, readout=telescope.camera.readout)
+        telescopes[tel_id] = SimpleNamespace(optics=telescope.optics, camera=camera)
+    return SimpleNamespace(name=subarray.name, tel=telescopes, tels=telescopes, positions=subarray.positions)

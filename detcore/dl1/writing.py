@@ -338,5 +338,13 @@ def _write_mc_events(writer: DL1DataWriter, source: Any, path: str, output: Outp
         reason = "save_mc_events: this event source has no mc_events(), so only triggered events are written"
         output.report.problems.append(Problem(path, reason, 0))
         return
-    for event in simulated():
+    events = iter(simulated())
+    while True:
+        try:
+            event = next(events, None)
+        except Exception as error:  # noqa: BLE001 - as for triggered events
+            _refuse(output.report.problems.append, path, error)
+            return
+        if event is None:
+            return
         output.dump_mc_event(event)

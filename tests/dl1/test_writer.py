@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace as Thing
@@ -20,6 +21,7 @@ from detcore.dl1 import processes, simtel, writing
 from detcore.dl1.basedumper import DL1DataDumper
 from detcore.dl1.ctamlfile import CtamlFile
 from detcore.dl1.dumper import CTAMLDataDumper
+from detcore.dl1.openfile import open as open_dl1
 from detcore.dl1.writer import DL1DataWriter, WriteFailed
 
 _spec = importlib.util.spec_from_file_location("ctaml_events", Path(__file__).with_name("ctaml_events.py"))
@@ -42,7 +44,8 @@ class Events:
             yield made_up.event(i, [1, 2] if i % 2 else [5])
         for word in self.words[1:]:
             if word == "truncated":
-                raise EOFError("ends in the middle of an event")
+                msg = "ends in the middle of an event"
+                raise EOFError(msg)
             if word == "warns":
                 warnings.warn("seems to be truncated", stacklevel=1)
 
@@ -120,7 +123,7 @@ def test_files_are_split_by_size(write, tmp_path):
     limit = whole // 2
     report = write([400], output_file_size=limit, data_dumper_settings={"index_columns": []})
     assert len(report.files) >= 2
-    assert sum((ids(path) for path in report.files), []) == list(range(1, 401))
+    assert [one for path in report.files for one in ids(path)] == list(range(1, 401))
     for path in report.files[:-1]:
         assert limit * 0.8 < Path(path).stat().st_size < limit * 1.5
 
@@ -438,8 +441,6 @@ def test_never_more_processes_than_workers(monkeypatch):
             most[0] = max(most[0], len(running))
 
         def communicate(self, job):
-            import time
-
             time.sleep(0.02)
             running.remove(self)
             return b"\x80\x04K\x01.", None
@@ -486,8 +487,6 @@ def test_an_interrupt_ends_the_processes(elsewhere, tmp_path, monkeypatch):
 
     def interrupt(self, timeout=None):
         while len(list(Path(elsewhere.__file__).parent.glob("pid*"))) < 2:
-            import time
-
             time.sleep(0.1)
         raise KeyboardInterrupt
 
@@ -584,9 +583,7 @@ def test_simtel_files_are_written_as_the_original_would(name, ctapipe, shared, t
 def test_charges_of_simtel_files_are_those_of_ctapipe(ctapipe, shared, tmp_path):
     run = {"inputs": [str(shared / "data/dl1/gct_checs_muons.simtel.zst")], "target": str(tmp_path / "out.h5")}
     DL1DataWriter(save_mc_events=True).process_data([run])
-    from detcore import dl1
-
-    with CtamlFile(str(tmp_path / "out.h5")) as ours, dl1.open(shared / "data/dl1/gct_checs_muons.dl1.h5") as theirs:
+    with CtamlFile(str(tmp_path / "out.h5")) as ours, open_dl1(shared / "data/dl1/gct_checs_muons.dl1.h5") as theirs:
         mine, reference = ours.rows(1), theirs.rows(1)
         assert np.array_equal(mine.event_id, reference.event_id)
         assert np.allclose(mine.image, reference.image, rtol=1e-4, atol=1e-3)
@@ -608,6 +605,18 @@ def test_gain_thresholds_choose_the_gain(ctapipe, shared, tmp_path):
     with CtamlFile(str(tmp_path / "out.h5")) as file:
         assert np.array_equal(file.rows(1).image, found[4000])  # ctapipe's own threshold
     assert not np.allclose(found[0], found[1e9])
+
+
+def test_cameras_are_written_as_simulated_or_as_ctapipe_turns_them(ctapipe, shared, tmp_path):
+    run = {"inputs": [str(shared / "data/dl1/test_lasercal_v3.simtel.gz")], "target": str(tmp_path / "out.h5")}
+    with open_dl1(shared / "data/dl1/test_lasercal_v3.dl1.h5") as file:
+        turned = file.camera(1)
+    for derotate in (False, True):
+        DL1DataWriter(event_source_settings={"derotate": derotate}).process_data([run])
+        with CtamlFile(str(tmp_path / "out.h5")) as file:
+            found = file.camera(1)
+        assert np.allclose(found.pixel_x, turned.pixel_x, atol=1e-5) == derotate
+        assert (found.rotation == pytest.approx(turned.rotation, abs=1e-2)) == derotate
 
 
 def test_a_wrong_extractor_is_told(ctapipe, shared, tmp_path):
