@@ -7,12 +7,14 @@ Three lines in a notebook::
         table = file.events
 """
 
+from detcore.dl1.basedumper import DL1DataDumper as DL1DataDumper
 from detcore.dl1.cleaning import dilate as dilate
 from detcore.dl1.cleaning import islands as islands
 from detcore.dl1.cleaning import main_island as main_island
 from detcore.dl1.cleaning import tailcuts as tailcuts
 from detcore.dl1.cleaning import time_cleaning as time_cleaning
 from detcore.dl1.cleaning import time_constrained as time_constrained
+from detcore.dl1.dumper import CTAMLDataDumper as CTAMLDataDumper
 from detcore.dl1.expression import InvalidExpression as InvalidExpression
 from detcore.dl1.expression import evaluate as evaluate
 from detcore.dl1.filters import event_intensity_filter as event_intensity_filter
@@ -38,6 +40,10 @@ from detcore.dl1.pixels import bad_pixels as bad_pixels
 from detcore.dl1.pixels import good_neighbours as good_neighbours
 from detcore.dl1.pixels import interpolate as interpolate
 from detcore.dl1.reader import DL1DataReader as DL1DataReader
+from detcore.dl1.runlist import make_runlist as make_runlist
+from detcore.dl1.runlist import read_runlist as read_runlist
+from detcore.dl1.runlist import write_runlist as write_runlist
+from detcore.dl1.simtel import SimtelEvents as SimtelEvents
 from detcore.dl1.stereo import stereo as stereo
 from detcore.dl1.transforms import ConvertShowerPrimaryIDToClassLabel as ConvertShowerPrimaryIDToClassLabel
 from detcore.dl1.transforms import DataForGammaLearn as DataForGammaLearn
@@ -49,4 +55,7 @@ from detcore.dl1.transforms import NormalizeTelescopePositions as NormalizeTeles
 from detcore.dl1.transforms import TelescopePositionToKm as TelescopePositionToKm
 from detcore.dl1.transforms import Transform as Transform
 from detcore.dl1.transforms import XmaxToKm as XmaxToKm
-from detcore.dl1.weights import METHODS as METHODS
+from detcore.dl1.weights import MAPPING_METHODS as MAPPING_METHODS
+from detcore.dl1.writer import DL1DataWriter as DL1DataWriter
+from detcore.dl1.writer import WriteFailed as WriteFailed
+from detcore.dl1.writing import RunReport as RunReport
