@@ -6,6 +6,7 @@ translated to its name of today, and the r1 calibrator, which has none, is passe
 
 from __future__ import annotations
 
+import importlib
 import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -38,17 +39,15 @@ class MissingExtra(ImportError, ValueError):
 
 
 def _libraries() -> tuple[Any, Any, Any]:
-    try:
-        from ctapipe.calib import CameraCalibrator  # noqa: PLC0415 - 3 s, and optional
-        from ctapipe.io import SimTelEventSource  # noqa: PLC0415
-        from eventio import SimTelFile  # noqa: PLC0415
+    try:  # 3 s, and optional
+        reader, calibration, eventio = map(importlib.import_module, ("ctapipe.io", "ctapipe.calib", "eventio"))
     except ImportError as error:
         msg = (
             f"simtel files are read by ctapipe and eventio, which are not installed ({error}). Install them with "
             "pip install 'detcore[cta]', or give an event_source_class that yields events"
         )
         raise MissingExtra(msg) from error
-    return SimTelEventSource, CameraCalibrator, SimTelFile
+    return reader.SimTelEventSource, calibration.CameraCalibrator, eventio.SimTelFile
 
 
 def require() -> None:
