@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from detcore.dl1.grid import lattice
-from detcore.dl1.weights import HEXAGONAL_ONLY, METHODS, RESIZABLE, axial, turned, weights
+from detcore.dl1.weights import HEXAGONAL_ONLY, MAPPING_METHODS, RESIZABLE, axial, turned, weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BLOCK: Final = 64  # images in one product; their cells stay in the cache
+BLOCK: Final = 64  # images in one product
+TILE: Final = 512  # cells that are transposed at once, so that both sides stay in the cache
 LARGEST: Final = 2048  # edge of an image, cells
 
 
@@ -51,6 +52,16 @@ class ImageMapping:
     def _cells(self) -> sparse.csr_array:
         return sparse.csr_array(self.weights.T)
 
+    @cached_property
+    def _sources(self) -> NDArray[np.intp] | None:
+        """Which pixel each cell shows, one behind the last for none; None if a cell shows several."""
+        cells = self._cells
+        if not cells.nnz or np.diff(cells.indptr).max() > 1 or np.any(cells.data != cells.data[0]):
+            return None
+        sources = np.full(cells.shape[0], cells.shape[1])
+        sources[np.diff(cells.indptr) == 1] = cells.indices
+        return sources
+
     def apply(self, images: NDArray[Any]) -> NDArray[Any]:
         """Map images.
 
@@ -66,12 +77,22 @@ class ImageMapping:
         """
         n, n_pixels, channels = images.shape
         kind = np.result_type(images.dtype, np.float32)
-        out = np.empty((n, self.shape[0] * self.shape[1], channels), kind)
+        n_cells = self.shape[0] * self.shape[1]
+        out = np.empty((n, n_cells, channels), kind)
+        sources = self._sources
         for start in range(0, n, BLOCK):
             block = images[start : start + BLOCK].astype(kind, copy=False)
-            pixels = np.ascontiguousarray(block.transpose(1, 0, 2)).reshape(n_pixels, -1)
-            cells = self._cells @ pixels
-            out[start : start + BLOCK] = cells.reshape(-1, len(block), channels).transpose(1, 0, 2)
+            target = out[start : start + BLOCK]
+            if sources is not None:  # no sums: the pixels are only handed out
+                pixels = np.zeros((len(block), n_pixels + 1, channels), kind)
+                np.multiply(block, self._cells.data[0], out=pixels[:, :-1])
+                one = channels == 1
+                np.take(pixels[..., 0] if one else pixels, sources, 1, target[..., 0] if one else target, "clip")
+                continue
+            transposed = np.ascontiguousarray(block.transpose(1, 0, 2)).reshape(n_pixels, -1)
+            cells = (self._cells @ transposed).reshape(-1, len(block), channels)
+            for first in range(0, n_cells, TILE):
+                target[:, first : first + TILE] = cells[first : first + TILE].transpose(1, 0, 2)
         return out.reshape(n, *self.shape, channels)
 
 
@@ -105,8 +126,8 @@ def image_mapping(
     ValueError
         A method or size that cannot be, or pixels that do not lie on lines (`NoLattice`).
     """
-    if method not in METHODS:
-        msg = f"unknown mapping method {method!r}; there are {', '.join(METHODS)}"
+    if method not in MAPPING_METHODS:
+        msg = f"unknown mapping method {method!r}; there are {', '.join(MAPPING_METHODS)}"
         raise ValueError(msg)
     wished = size if method in RESIZABLE else None
     if wished is not None and not 1 <= wished <= LARGEST:
@@ -234,8 +255,8 @@ class ImageMapper:
 
     def _check(self, name: str, camera: Camera) -> None:
         method = self._method(name)
-        if method not in METHODS:
-            msg = f"unknown mapping method {method!r}; there are {', '.join(METHODS)}"
+        if method not in MAPPING_METHODS:
+            msg = f"unknown mapping method {method!r}; there are {', '.join(MAPPING_METHODS)}"
             raise ValueError(msg)
         if method in HEXAGONAL_ONLY and camera.shape == "square":
             msg = f"{method} is for hexagonal pixels; those of {name} are squares: take oversampling (1:1)"

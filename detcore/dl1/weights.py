@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     _Corners: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 
-METHODS: Final = (
+MAPPING_METHODS: Final = (
     "oversampling",
     "rebinning",
     "nearest_interpolation",
@@ -31,7 +31,7 @@ METHODS: Final = (
     "axial_addressing",
 )
 HEXAGONAL_ONLY: Final = ("image_shifting", "axial_addressing")
-RESIZABLE: Final = METHODS[1:5]
+RESIZABLE: Final = MAPPING_METHODS[1:5]
 CONSERVING: Final = ("rebinning", "bilinear_interpolation")  # the other two interpolations give a value, not a charge
 MARGIN: Final = 3  # rows of virtual pixels around the camera; bicubic interpolation looks two pixels far
 SUBCELLS: Final = 10  # per edge of a cell, in rebinning; more if cells are larger than pixels
@@ -84,7 +84,7 @@ def weights(
     lattice
         Rows and columns of a camera.
     method
-        One of `METHODS`.
+        One of `MAPPING_METHODS`.
     size
         Edge of the image, cells; None: as many as the camera has (lines twice). Only for the interpolating methods.
     masked
@@ -103,8 +103,8 @@ def weights(
     ValueError
         A method for hexagons and a camera of squares, or a size that cannot be.
     """
-    if method not in METHODS:
-        msg = f"unknown mapping method {method!r}; there are {', '.join(METHODS)}"
+    if method not in MAPPING_METHODS:
+        msg = f"unknown mapping method {method!r}; there are {', '.join(MAPPING_METHODS)}"
         raise ValueError(msg)
     n_pixels = len(lattice.column)
     if method not in RESIZABLE:

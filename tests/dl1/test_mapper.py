@@ -11,7 +11,7 @@ import pytest
 from detcore.dl1.geometry import Camera, camera_of_positions
 from detcore.dl1.grid import NoLattice, lattice
 from detcore.dl1.mapper import BLOCK, ImageMapper, image_mapping
-from detcore.dl1.weights import HEXAGONAL_ONLY, METHODS, RESIZABLE, weights
+from detcore.dl1.weights import HEXAGONAL_ONLY, MAPPING_METHODS, RESIZABLE, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def _toy(rows: int = 9, columns: int = 8, pitch: float = 0.05, name: str = "Toy"
 
 
 def _methods(camera: Camera) -> list[str]:
-    return [method for method in METHODS if camera.shape != "square" or method not in HEXAGONAL_ONLY]
+    return [method for method in MAPPING_METHODS if camera.shape != "square" or method not in HEXAGONAL_ONLY]
 
 
 def _upright(camera: Camera) -> tuple[Any, Any]:
@@ -109,7 +109,7 @@ def test_sums_of_the_original(camera: Camera) -> None:
 
 
 def test_lst_has_the_sums_that_were_measured(lst: Camera) -> None:
-    filled = {method: image_mapping(lst, method).weights.nnz / 1855 for method in METHODS}
+    filled = {method: image_mapping(lst, method).weights.nnz / 1855 for method in MAPPING_METHODS}
     expected = {"bilinear_interpolation": 10.94, "nearest_interpolation": 3.637, "bicubic_interpolation": 43.06}
     assert {method: filled[method] for method in expected} == pytest.approx(expected, abs=0.01)
 
@@ -260,7 +260,7 @@ def test_sizes_can_be_chosen(lst: Camera, method: str) -> None:
     assert ImageMapper(cameras=[lst], interpolation_image_shape=40).image_shapes["LSTCam"] == (110, 110, 1)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", MAPPING_METHODS)
 def test_padding_is_an_empty_frame(lst: Camera, method: str) -> None:
     image = np.random.default_rng(1).random((lst.n_pixels, 1))
     plain = ImageMapper(cameras=[lst], mapping_method=method).map_image(image, "LSTCam")
