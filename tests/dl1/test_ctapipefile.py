@@ -675,6 +675,19 @@ def test_broken_tables_say_what_is_wrong(name: str, ctapipe_files: Any, tmp_path
             np.testing.assert_array_equal(file.rows(5)["image"], made.images[5]["image"])
 
 
+def test_impossible_focal_lengths_are_unknown(ctapipe_files: Any, tmp_path: Path) -> None:
+    made = ctapipe_files.write(tmp_path / "a.h5")
+    with h5py.File(made.path, "r+") as file:
+        rows = file[OPTICS][()]
+        rows["effective_focal_length"] = 0, np.inf
+        rows["equivalent_focal_length"] = -1, 28
+        file[OPTICS][...] = rows
+    with dl1.open(made.path) as file:
+        np.testing.assert_array_equal(file.telescopes["focal_length"], [28, 28, np.nan])
+        with pytest.raises(ValueError, match="CHEC has no focal length"):
+            file.camera(5).telescope_frame()
+
+
 def test_a_strange_pixel_shape_is_refused(ctapipe_files: Any, tmp_path: Path) -> None:
     made = ctapipe_files.write(tmp_path / "a.h5")
     with h5py.File(made.path, "r+") as file:
@@ -803,10 +816,14 @@ def test_a_file_that_is_copied_again_in_its_place_is_read_anew(ctapipe_files: An
     good = ctapipe_files.write(tmp_path / "good.h5")
     other = ctapipe_files.write(tmp_path / "other.h5", ctapipe_files.content(seed=2))
     path = tmp_path / "a.h5"
-    path.write_bytes(other.path.read_bytes()[:-100] + bytes(100))
+    content = good.path.read_bytes()
+    path.write_bytes(content.replace(b"HEAP", b"HEAR"))
+    with pytest.raises((OSError, ValueError)):
+        dl1.open(path)
+    path.write_bytes(other.path.read_bytes())
     file = dl1.open(path)  # not closed
-    _ = file.telescopes
-    path.write_bytes(good.path.read_bytes())
+    np.testing.assert_array_equal(file.rows(1)["image"], other.images[1]["image"])
+    path.write_bytes(content)
     with dl1.open(path) as again:
         for tel_id, images in good.images.items():
             np.testing.assert_array_equal(again.rows(tel_id)["image"], images["image"])
