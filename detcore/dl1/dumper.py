@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -115,6 +116,10 @@ class CTAMLDataDumper(DL1DataDumper):
             self.close()
         else:
             self.abandon()
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # scripts for the original never close
+            self.close()
 
     @override
     def dump_header_info(self, input_filename: str) -> None:

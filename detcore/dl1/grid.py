@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MILLIMETRE = 1e-3
 MERGE = 0.35  # of the distance between two lines: positions that differ by less lie on one line
-MOST_LINES = 4096  # a camera of 10^4 pixels has about 200
+MOST_LINES = 2048  # a camera of 10^4 pixels has about 200
 
 
 class NoLattice(ValueError):

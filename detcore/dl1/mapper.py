@@ -152,6 +152,9 @@ def _image_mapping(
 ) -> ImageMapping:
     camera = geometry.camera
     lines = lattice(camera.pixel_x, camera.pixel_y, camera.shape, camera.rotation)
+    if lines.size > LARGEST:
+        msg = f"{camera.name}: {camera.n_pixels} pixels spread over {lines.size} cells; at most {LARGEST} are drawn"
+        raise ValueError(msg)
     table = weights(lines, method, size, masked=masked, normalize=normalize)
     edge = round(table.shape[1] ** 0.5)
     if rotate:

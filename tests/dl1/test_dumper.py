@@ -305,3 +305,13 @@ def test_every_step_is_logged(made, caplog):
     with caplog.at_level(logging.INFO):
         made([])
     assert "making table LST_LSTCam" in caplog.text
+
+
+def test_a_dumper_that_is_never_closed_completes_its_file_when_it_goes(tmp_path):
+    dumper = CTAMLDataDumper(str(tmp_path / "a.h5"))
+    dumper.dump_instrument_info(made_up.subarray())
+    dumper.dump_event(made_up.event(1, [1, 5]))
+    del dumper
+    content, _ = made_up.as_numpy(tmp_path / "a.h5")
+    assert len(content["Events"]) == 1
+    assert len(content["LST_LSTCam"]) == 3

@@ -366,6 +366,9 @@ def test_what_cannot_be_mapped_is_said(lst: Camera, camera_table: Callable[[str]
         mapper.mapping("LSTCam")
     with pytest.raises(ValueError, match="padding"):
         image_mapping(lst, padding=-1)
+    far = camera_of_positions("Far", [0, 0.05, 0.1, 75.0], [0, 0, 0, 0.05 * 0.75**0.5 * 2])
+    with pytest.raises(ValueError, match=r"Far: 4 pixels spread over \d+ cells|at most 2048 rows"):
+        image_mapping(far)
     mapper = ImageMapper(cameras=[lst])
     with pytest.raises(KeyError, match="knows LSTCam"):
         mapper.map_images(np.zeros((1, 5)), "CHEC")
