@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_FIRST: Final = np.zeros(1, np.int64)
 BLOCK = 2 << 20  # bytes that are read at once; stays in the cache of a core
 PAGE = 4096  # bytes; no collection is smaller
 REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
@@ -315,10 +316,15 @@ def gather(
     ValueError
         The heap is damaged, or points are not those of showers.
     """
-    rows = np.flatnonzero(table[:, 2] > 0)
-    if not len(rows):
-        return
-    references = table[rows]
+    if len(table) == 1:  # a single shower is asked for often
+        if table[0, 2] <= 0:
+            return
+        rows, references = _FIRST, table
+    else:
+        rows = np.flatnonzero(table[:, 2] > 0)
+        if not len(rows):
+            return
+        references = table[rows]
     if len(rows) > 1 and (np.diff(references[:, 0]) < 0).any():
         order = np.argsort(references[:, 0], kind="stable")
         rows, references = rows[order], references[order]
@@ -326,7 +332,7 @@ def gather(
     targets, room = np.asarray(starts, np.int64)[rows], np.asarray(room, np.int64)[rows]
     words = out.reshape(-1).view(np.uint32)
     written = words.view(np.uint8)
-    if (room < 0).any() or (targets < 0).any() or (targets + np.minimum(room, references[:, 2]) > len(words)).any():
+    if room.min() < 0 or targets.min() < 0 or (targets + np.minimum(room, references[:, 2])).max() > len(words):
         msg = "rows do not fit the array they are to be read into"
         raise ValueError(msg)
     end, last = os.fstat(descriptor.number).st_size, _end_of(references[-1])
