@@ -61,6 +61,7 @@ class ShowerDataFile:
         self.path = path
         self.file = h5py.File(path, "r" if mode == "r" else "r+")
         self.attrs = self.file.attrs
+        self._unchanging = mode == "r"
         self._reader: HeapReader | None = None
         self._shape: Shape | None = None
 
@@ -78,7 +79,7 @@ class ShowerDataFile:
         self.file.close()
 
     def _load(self, rows: slice) -> Showers:
-        if self.file.mode == "r":
+        if self._unchanging:
             if self._reader is None:
                 self._reader = HeapReader(self.path, file=self.file)
             return load_rows(self._reader, rows)
@@ -102,7 +103,7 @@ class ShowerDataFile:
     def shape(self) -> Shape:
         """Showers, width, columns."""
         self._open()
-        if self._shape is None or self.file.mode != "r":
+        if self._shape is None or not self._unchanging:
             n, width, columns = (int(one) for one in values_of(self.file, "shape", np.int64)[:3])
             self._shape = n, width, columns
         return self._shape
@@ -126,21 +127,22 @@ class ShowerDataFile:
 
     def _chosen(self, index: Any) -> Any:
         """Return an index as a slice with positive step, or an array of increasing numbers."""
-        self._open()
         if isinstance(index, tuple):
             if len(index) != 1:
+                self._open()
                 msg = "Multi-dimensional indexing is not supported."
                 raise ValueError(msg)
             index = index[0]
-        if index is Ellipsis:
-            return slice(None)
-        if isinstance(index, (int, np.integer)):
+        if isinstance(index, (int, np.integer)):  # its length says whether the file is open
             n = len(self)
             at = int(index) + n if index < 0 else int(index)
             if not 0 <= at < n:
                 msg = "Index out of range."
                 raise IndexError(msg)
             return slice(at, at + 1)
+        self._open()
+        if index is Ellipsis:
+            return slice(None)
         if isinstance(index, slice):
             if index.step is not None and index.step < 1:
                 msg = f"Step must be >= 1 (got {index.step})"

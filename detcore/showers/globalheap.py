@@ -1,4 +1,4 @@
-"""Rows of different lengths in HDF5 files: read from the heap of the file directly, written without Python objects.
+"""Rows of different lengths in HDF5 files, read from the heap of the file directly.
 
 In the file a row is a reference: number of values (u32), address of a collection (u64), number of an object in it (u32).
 A collection is "GCOL", version 1, its size (u64), then objects: number (u16), use count (u16), 4 bytes, size (u64), and
@@ -13,8 +13,7 @@ import stat
 import threading
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import h5py
 import numpy as np
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_FIRST: Final = np.zeros(1, np.int64)
 BLOCK = 2 << 20  # bytes that are read at once; stays in the cache of a core
 PAGE = 4096  # bytes; no collection is smaller
 REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
@@ -315,10 +315,15 @@ def gather(
     ValueError
         The heap is damaged, or points are not those of showers.
     """
-    rows = np.flatnonzero(table[:, 2] > 0)
-    if not len(rows):
-        return
-    references = table[rows]
+    if len(table) == 1:  # a single shower is asked for often
+        if table[0, 2] <= 0:
+            return
+        rows, references = _FIRST, table
+    else:
+        rows = np.flatnonzero(table[:, 2] > 0)
+        if not len(rows):
+            return
+        references = table[rows]
     if len(rows) > 1 and (np.diff(references[:, 0]) < 0).any():
         order = np.argsort(references[:, 0], kind="stable")
         rows, references = rows[order], references[order]
@@ -326,7 +331,7 @@ def gather(
     targets, room = np.asarray(starts, np.int64)[rows], np.asarray(room, np.int64)[rows]
     words = out.reshape(-1).view(np.uint32)
     written = words.view(np.uint8)
-    if (room < 0).any() or (targets < 0).any() or (targets + np.minimum(room, references[:, 2]) > len(words)).any():
+    if room.min() < 0 or targets.min() < 0 or (targets + np.minimum(room, references[:, 2])).max() > len(words):
         msg = "rows do not fit the array they are to be read into"
         raise ValueError(msg)
     end, last = os.fstat(descriptor.number).st_size, _end_of(references[-1])
@@ -370,40 +375,3 @@ def _refuse(path: str, state: NDArray[np.int64]) -> None:
     words = _WORDS[fault].format(int(state[1]), int(state[2]))
     msg = f"{path}: {words}; the file is damaged, copy it again"
     raise (TruncatedFile if fault == BEYOND else ValueError)(msg)
-
-
-_RECORD: Final = np.dtype([("length", np.uintp), ("place", np.uintp)])
-_MEMORY = h5py.h5t.vlen_create(h5py.h5t.NATIVE_FLOAT)
-WRITTEN_AT_ONCE = 1 << 20  # bytes; HDF5 copies what it writes
-
-
-def write_rows(
-    dataset: h5py.Dataset, start: int, values: NDArray[np.float32], starts: NDArray[Any], lengths: NDArray[Any]
-) -> None:
-    """Write rows one after the other into a data set of rows of different lengths.
-
-    Parameters
-    ----------
-    dataset, start
-        Of variable-length float32, and the first row of it to be written.
-    values
-        float32, contiguous; not copied.
-    starts, lengths
-        (row,): which value of `values`, as one long array, is the first of each row, and how many there are.
-    """
-    flat, n = values.reshape(-1), len(lengths)
-    starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
-    if n and (starts.min() < 0 or lengths.min() < 0 or int((starts + lengths).max()) > len(flat)):
-        msg = "rows reach beyond the array that holds them"
-        raise ValueError(msg)
-    if not values.flags.c_contiguous or values.dtype != np.float32:
-        msg = "expected a contiguous array of float32"
-        raise ValueError(msg)
-    records = np.empty(n, _RECORD)
-    records["length"], records["place"] = lengths, flat.ctypes.data + 4 * starts
-    in_file = dataset.id.get_space()
-    cuts = np.searchsorted(np.cumsum(lengths), np.arange(0, 4 * int(lengths.sum()), WRITTEN_AT_ONCE)[1:] // 4)
-    edges = np.unique(np.concatenate([[0], cuts, [n]])).tolist()
-    for low, high in pairwise(edges):
-        in_file.select_hyperslab((start + low,), (high - low,))
-        dataset.id.write(h5py.h5s.create_simple((high - low,)), in_file, records[low:high], _MEMORY)

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from detcore.core.paths import atomic
-from detcore.showers.globalheap import write_rows
 from detcore.showers.index import dataset_of
+from detcore.showers.vlenrows import write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

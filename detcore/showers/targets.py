@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from detcore.showers.globalheap import Descriptor, gather, references_of, write_rows
+from detcore.showers.globalheap import Descriptor, gather, references_of
 from detcore.showers.index import dataset_of, rows_by_hdf5, values_of
 from detcore.showers.layout import ROWS, AnyPath, Shape, changed_file, three
+from detcore.showers.vlenrows import write_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

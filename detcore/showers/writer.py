@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore.showers.globalheap import write_rows
 from detcore.showers.layout import (
     AnyPath,
     Shape,
@@ -17,6 +16,7 @@ from detcore.showers.layout import (
     write_numbers,
 )
 from detcore.showers.model import Showers
+from detcore.showers.vlenrows import write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

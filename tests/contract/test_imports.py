@@ -42,6 +42,7 @@ FORMAT_MODULES = {
     Path("detcore/showers/files.py"),
     Path("detcore/showers/foreign.py"),
     Path("detcore/showers/globalheap.py"),
+    Path("detcore/showers/vlenrows.py"),
     Path("detcore/showers/heap.py"),
     Path("detcore/showers/importers.py"),
     Path("detcore/showers/index.py"),
