@@ -11,8 +11,8 @@ import panel_material_ui as pmui
 from bokeh.models import BoxAnnotation, CustomJS, Span
 from typing_extensions import override
 
+from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import COMPACT, column, text
-from dashboard.tabs.showers.fields import NumberField
 from dashboard.tabs.showers.panels import Panel
 from dashboard.tabs.showers.profiles import named
 from dashboard.views.overlay import Overlay, Sample

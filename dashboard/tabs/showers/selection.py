@@ -13,8 +13,8 @@ import panel_material_ui as pmui
 from bokeh.events import Reset, SelectionGeometry
 from bokeh.models import BoxAnnotation, BoxSelectTool, ColumnDataSource, HoverTool, Range1d
 
+from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import COMPACT, column, pane, text
-from dashboard.tabs.showers.fields import NumberField
 from dashboard.tabs.showers.look import SAMPLES, particle
 from dashboard.views.push import push
 from dashboard.views.style import MUTED, above, blank, digits
