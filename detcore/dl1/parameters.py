@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -116,8 +116,9 @@ def _parameters(  # with the pairs of pixels from which the fits of times start,
             (f"{kind}_{name}", unit if name in STATISTICS[:4] else "", f"{name} over the selected pixels")
             for name in STATISTICS
         ]
+    more: dict[str, Any] = {}  # all at once: each single assignment would look at all columns again
     for (key, unit, text), values in zip(rest, out[len(HILLAS) :], strict=True):
-        found[key] = ("event", values, {"units": unit, "long_name": text})
+        more[key] = ("event", values, {"units": unit, "long_name": text})
     for (name, text), numbers in zip(MORPHOLOGY, counts, strict=True):
-        found[f"morphology_{name}"] = ("event", numbers, {"units": "", "long_name": text})
-    return found
+        more[f"morphology_{name}"] = ("event", numbers, {"units": "", "long_name": text})
+    return found.assign(more)
