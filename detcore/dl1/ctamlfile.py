@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
+from detcore.core.handles import close_all
 from detcore.core.source import UnknownFormat
 from detcore.dl1 import containers, ctamltables, hdffile
 from detcore.dl1.attributes import attribute, texts
@@ -97,6 +98,7 @@ class CtamlFile(Dl1File):
     @override
     def close(self) -> None:
         self._closed = True
+        close_all(self.path)  # HDF5 would keep it locked for those that write
 
     def _table(self, file: h5py.File, name: str) -> h5py.Dataset:
         found = hdffile.table(file, name)

@@ -345,8 +345,7 @@ class ImageMapper:
         if values.ndim != 2:
             msg = f"expected an image (pixel, channel), found the shape {values.shape}"
             raise ValueError(msg)
-        image: NDArray[Any] = self.map_images(values[None], camera_type)[0]
-        return image
+        return np.asarray(self.map_images(values[None], camera_type)[0])
 
     def map_images(self, images: ArrayLike, camera: str | Camera) -> NDArray[Any]:
         """Map many images at once.
@@ -372,10 +371,8 @@ class ImageMapper:
         mapping = self.mapping(camera)
         if values.ndim not in (2, 3) or values.shape[1] != mapping.weights.shape[0]:
             name = camera if isinstance(camera, str) else camera.name
-            msg = (
-                f"expected images (event, {mapping.weights.shape[0]} pixels[, channel]) of {name}, "
-                f"found the shape {values.shape}"
-            )
+            expected = f"images (event, {mapping.weights.shape[0]} pixels[, channel]) of {name}"
+            msg = f"expected {expected}, found the shape {values.shape}"
             raise ValueError(msg)
         return mapping.apply(values) if values.ndim == 3 else mapping.apply(values[..., None])[..., 0]
 

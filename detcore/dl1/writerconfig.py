@@ -47,7 +47,7 @@ def writer_of_config(path: str | os.PathLike[str], **more: Any) -> DL1DataWriter
     found = _sections(Path(path))
     settings = dict(found["Data Writer"].get("Settings") or {})
     name = str(found["Data Dumper"].get("Type") or CTAMLDataDumper.__name__)
-    dumper = {one.__name__: one for one in _subclasses(DL1DataDumper)}.get(name)
+    dumper = {one.__name__: one for one in _subclasses(DL1DataDumper)}.get(name)  # type: ignore[type-abstract]
     if dumper is None:
         msg = f"{path}: No subclass of DL1DataDumper: {name}"
         raise ValueError(msg)

@@ -366,8 +366,10 @@ def test_what_cannot_be_mapped_is_said(lst: Camera, camera_table: Callable[[str]
         mapper.mapping("LSTCam")
     with pytest.raises(ValueError, match="padding"):
         image_mapping(lst, padding=-1)
-    far = camera_of_positions("Far", [0, 0.05, 0.1, 75.0], [0, 0, 0, 0.05 * 0.75**0.5 * 2])
-    with pytest.raises(ValueError, match=r"Far: 4 pixels spread over \d+ cells|at most 2048 rows"):
+    row, column = np.divmod(np.arange(91), 9)
+    row[-1], column[-1] = 1200, 700  # one pixel far away
+    far = camera_of_positions("Far", 0.05 * (column + row % 2 / 2), 0.05 * 0.75**0.5 * row)
+    with pytest.raises(ValueError, match=r"Far: 91 pixels spread over 24\d\d cells; at most 2048"):
         image_mapping(far)
     mapper = ImageMapper(cameras=[lst])
     with pytest.raises(KeyError, match="knows LSTCam"):
