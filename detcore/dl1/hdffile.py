@@ -129,14 +129,14 @@ def table(file: h5py.File, name: str) -> h5py.Dataset | None:
     if found is None:
         return None
     where = f"{file.filename}: {name}"
-    if not isinstance(found, h5py.Dataset) or found.dtype.names is None or found.shape is None or len(found.shape) != 1:
+    dtype = found.dtype if isinstance(found, h5py.Dataset) else None  # asked for once: h5py makes it anew each time
+    if dtype is None or dtype.names is None or found.shape is None or len(found.shape) != 1:
         msg = f"{where} is not a table"
         raise ValueError(msg)
     plan = found.id.get_create_plist()
     if found.is_virtual or plan.get_external_count():
         msg = f"{where} keeps its values in other files, which are not read"
         raise ValueError(msg)
-    dtype = found.dtype
     wrong = [str(one) for one in dtype.names if dtype[one].base.kind not in KINDS]
     if wrong or len(dtype.names) > MAX_COLUMNS or not 0 < dtype.itemsize <= MAX_ROW_BYTES:
         msg = f"{where}: {len(dtype.names)} columns in {dtype.itemsize} bytes; not read: {', '.join(wrong)[:200] or 'so much'}"
