@@ -7,6 +7,11 @@ Three lines in a notebook::
         table = file.events
 """
 
+from detcore.dl1.api import INSTRUMENT as INSTRUMENT
+from detcore.dl1.api import open_files as open_files
+from detcore.dl1.api import reduce as reduce
+from detcore.dl1.api import reduction as reduction
+from detcore.dl1.api import write_demo as write_demo
 from detcore.dl1.basedumper import DL1DataDumper as DL1DataDumper
 from detcore.dl1.cleaning import dilate as dilate
 from detcore.dl1.cleaning import islands as islands
@@ -14,6 +19,8 @@ from detcore.dl1.cleaning import main_island as main_island
 from detcore.dl1.cleaning import tailcuts as tailcuts
 from detcore.dl1.cleaning import time_cleaning as time_cleaning
 from detcore.dl1.cleaning import time_constrained as time_constrained
+from detcore.dl1.columns import TABLE as TABLE
+from detcore.dl1.columns import camera_of as camera_of
 from detcore.dl1.dumper import CTAMLDataDumper as CTAMLDataDumper
 from detcore.dl1.expression import InvalidExpression as InvalidExpression
 from detcore.dl1.expression import evaluate as evaluate
@@ -44,6 +51,10 @@ from detcore.dl1.runlist import make_runlist as make_runlist
 from detcore.dl1.runlist import read_runlist as read_runlist
 from detcore.dl1.runlist import write_runlist as write_runlist
 from detcore.dl1.simtel import SimtelEvents as SimtelEvents
+from detcore.dl1.source import cameras as cameras
+from detcore.dl1.steps import Cuts as Cuts
+from detcore.dl1.steps import Parametrised as Parametrised
+from detcore.dl1.steps import clean as clean
 from detcore.dl1.stereo import stereo as stereo
 from detcore.dl1.transforms import ConvertShowerPrimaryIDToClassLabel as ConvertShowerPrimaryIDToClassLabel
 from detcore.dl1.transforms import DataForGammaLearn as DataForGammaLearn

@@ -82,7 +82,7 @@ def camera_of(data: xr.Dataset | dict[str, Any]) -> Camera:
         return facts
     if not isinstance(facts, dict):
         msg = "expected the attribute camera, as chunks and results of detcore.dl1 have it"
-        raise ValueError(msg)
+        raise ValueError(msg)  # noqa: TRY004 - a Dataset without it is a wrong value
     name = (facts.get("key"), facts.get("name"), repr(facts.get("focal_length")))
     with _guard:
         known = _cameras.get(name) if name[0] else None

@@ -91,7 +91,10 @@ class Cleaning(Parameters):
     boundary: float = Field(5.0, ge=0, description="Charge of a pixel that counts as its neighbour, p.e.", **LIMITS)
     min_neighbors: int = Field(2, ge=0, le=6, description="Neighbours above picture that such a pixel needs")
     time_limit: float | None = Field(
-        None, gt=0, description="Drop pixels without a neighbour in time, ns (or samples, as the file has them)", **LIMITS
+        None,
+        gt=0,
+        description="Drop pixels without a neighbour in time, ns (or samples, as the file has them)",
+        **LIMITS,
     )
     main_island: bool = Field(False, description="Keep only the group of pixels with the most light")
 
