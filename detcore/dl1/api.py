@@ -15,12 +15,13 @@ from detcore.core.run import run
 from detcore.core.schema import LIVE
 from detcore.core.source import Instrument
 from detcore.dl1.columns import facts_of
+from detcore.dl1.distributions import Distributions
 from detcore.dl1.geometry import camera_of_positions
 from detcore.dl1.hillas import hillas
 from detcore.dl1.model import Images
 from detcore.dl1.muon import muon_ring
 from detcore.dl1.pixels import interpolate
-from detcore.dl1.reductions import MAX_IMAGES, Distributions, EventCounts, ImageTable, Overview, PixelStatistics
+from detcore.dl1.reductions import MAX_IMAGES, EventCounts, ImageTable, Overview, PixelStatistics
 from detcore.dl1.source import ImageFiles, probe
 from detcore.dl1.steps import Cuts
 from detcore.dl1.stereo import stereo
@@ -147,8 +148,8 @@ def warm() -> None:
     """Compile the kernels, on a camera of seven pixels."""
     turn = np.radians(60 * np.arange(6))
     camera = camera_of_positions("seven", [0, *np.cos(turn)], [0, *np.sin(turn)], 28.0)
-    images = np.float32([[40, 20, 9, 8, 7, 6, 5], [0, 9, 50, 20, 8, 7, 6]])
-    times = np.float32([[1, 2, 3, 4, 5, 6, 7], [7, 6, 5, 4, 3, 2, 1]])
+    images = np.array([[40, 20, 9, 8, 7, 6, 5], [0, 9, 50, 20, 8, 7, 6]], np.float32)
+    times = np.array([[1, 2, 3, 4, 5, 6, 7], [7, 6, 5, 4, 3, 2, 1]], np.float32)
     rows = np.arange(2)
     chunk = Images(np.zeros(2, np.int64), rows, rows, images, times).dataset(camera=camera, tel_id=1, file="")
     known = {"entry": rows, "multiplicity": rows + 1, "first": rows == 0}

@@ -5,121 +5,30 @@ A chunk is what `source` describes; `steps.Parametrised` adds what is calculated
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
 from typing_extensions import override
 
-from detcore.core.parameters import Names
-from detcore.core.reduction import Reduction
+from detcore.core.parameters import Names  # noqa: TC001 - pydantic reads it
 from detcore.core.schema import EVENT, require
 from detcore.core.series import Series
 from detcore.dl1 import sums
 from detcore.dl1.cleaning import frozen
-from detcore.dl1.columns import TABLE, camera_of, facts_of, same_pixels
+from detcore.dl1.columns import TABLE, facts_of
 from detcore.dl1.model import PIXEL
 from detcore.dl1.steps import Cuts
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from detcore.dl1.geometry import Camera
+from detcore.dl1.tally import TELESCOPE, Sums, Tally, by_telescope, check, ids, moments, share
 
 MAX_IMAGES: Final = 1_000_000  # of which the table keeps the parameters
-TELESCOPE: Final = "telescope"
 IMAGE: Final = "image"
 MAX_MULTIPLICITY: Final = 4096  # larger ones are counted there
 PER_TELESCOPE: Final = ("count", "first", "second", "bright", "survived", "time_count", "time_first", "time_second")
 
 
-class Bins(NamedTuple):
-    """Bins of a distribution.
-
-    Parameters
-    ----------
-    low, high
-        Edges of the first and of the last.
-    number
-        How many.
-    log
-        Of equal width in the logarithm.
-    """
-
-    low: float
-    high: float
-    number: int
-    log: bool = False
-
-    def edges(self) -> NDArray[np.float64]:
-        """Return the (bin + 1,) edges."""
-        return (np.geomspace if self.log else np.linspace)(self.low, self.high, self.number + 1)
-
-
-IN_DEGREES: Final = {
-    "hillas_intensity": Bins(1, 1e7, 140, log=True),
-    "hillas_width": Bins(0, 0.5, 100),
-    "hillas_length": Bins(0, 1.5, 150),
-    "hillas_r": Bins(0, 5, 100),
-    "timing_slope": Bins(-50, 50, 100),
-    "leakage_intensity_width_2": Bins(0, 1, 50),
-    "n_pixels": Bins(0, 500, 100),
-    "true_energy": Bins(1e-3, 1e3, 120, log=True),
-}
-"""Distributions that are counted."""
-IN_METRES: Final = IN_DEGREES | {
-    "hillas_width": Bins(0, 0.15, 100),
-    "hillas_length": Bins(0, 0.5, 100),
-    "hillas_r": Bins(0, 1.5, 100),
-    "timing_slope": Bins(-150, 150, 100),
-}
-"""The same of cameras without a focal length."""
-
-
-@dataclass
-class Tally:
-    """State: sums by telescope and name, and what labels the result."""
-
-    camera: Camera
-    telescopes: tuple[int, ...]
-    sums: dict[int, dict[str, NDArray[Any]]] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def add(self, other: Tally) -> None:
-        """Add the sums of another one."""
-        for tel_id, arrays in other.sums.items():
-            mine = self.sums.setdefault(tel_id, {})
-            for name, values in arrays.items():
-                if name in mine:
-                    mine[name] += values
-                else:
-                    mine[name] = values.copy()
-
-    def numbers(self) -> list[int]:
-        """Return the telescopes, in the order of their numbers: those of the input, and those met."""
-        return sorted({*self.telescopes, *self.sums})
-
-    def stacked(self, name: str, like: NDArray[Any]) -> NDArray[Any]:
-        """Return the sums of that name of all telescopes; zeros like these where nothing was met."""
-        zero = np.zeros_like(like)
-        return np.array([self.sums.get(one, {}).get(name, zero) for one in self.numbers()]).reshape(-1, *like.shape)
-
-
-class _Sums(Reduction):
-    """Sums that add up, for each telescope."""
-
-    @override
-    def empty(self, schema: xr.Dataset) -> Tally:
-        return Tally(camera_of(schema), tuple(schema.attrs.get("telescopes", ())))
-
-    @override
-    def merge(self, state: Tally, other: Tally) -> None:
-        state.add(other)
-
-
-class Overview(_Sums):
+class Overview(Sums):
     """How many images were read: `n_read` (telescope).
 
     Its attributes say which camera and cuts the other results stand for.
@@ -146,7 +55,7 @@ class Overview(_Sums):
 
     @override
     def update(self, state: Tally, chunk: xr.Dataset) -> None:
-        _check(state, chunk)
+        check(state, chunk)
         for tel_id, n in zip(*np.unique(chunk["tel_id"].values, return_counts=True), strict=True):
             mine = state.sums.setdefault(int(tel_id), {"n": np.zeros((), np.int64)})
             mine["n"] = mine["n"] + n
@@ -155,10 +64,10 @@ class Overview(_Sums):
     def finalize(self, state: Tally) -> xr.Dataset:
         n = state.stacked("n", np.zeros((), np.int64))
         data = {"n_read": (TELESCOPE, n, {"long_name": "Images read"})}
-        return xr.Dataset(data, {TELESCOPE: _ids(state)}, attrs=dict(state.facts))
+        return xr.Dataset(data, {TELESCOPE: ids(state)}, attrs=dict(state.facts))
 
 
-class EventCounts(_Sums):
+class EventCounts(Sums):
     """How many events there are: `n_events`, and `multiplicity_counts` (bin_multiplicity), those with 0, 1, ... telescopes.
 
     Counted by the image of the telescope with the smallest number, so that cuts on images do not belong before it.
@@ -185,7 +94,7 @@ class EventCounts(_Sums):
         return xr.Dataset(data)
 
 
-class PixelStatistics(_Sums):
+class PixelStatistics(Sums):
     """Charge and time of each pixel over all images.
 
     Gives `n_images` (telescope) and, by telescope and pixel: `pixel_count`, charges that are numbers; `mean` and `std`
@@ -207,13 +116,13 @@ class PixelStatistics(_Sums):
 
     @override
     def update(self, state: Tally, chunk: xr.Dataset) -> None:
-        _check(state, chunk)
+        check(state, chunk)
         require(chunk, ("image", "selected", "tel_id"), "the statistics of pixels")
         columns = [
             chunk.variables[name].values if name in chunk.variables else None
             for name in ("image", "selected", "peak_time")
         ]
-        for tel_id, part in _by_telescope(chunk):
+        for tel_id, part in by_telescope(chunk):
             images, selected, times = (None if one is None else frozen(one[part]) for one in columns)
             assert images is not None
             if tel_id not in state.sums:
@@ -236,74 +145,25 @@ class PixelStatistics(_Sums):
         blank = np.zeros(state.camera.n_pixels)
         found = {name: state.stacked(name, blank) for name in PER_TELESCOPE}
         both = (TELESCOPE, PIXEL)
-        mean, std = _moments(found["count"], found["first"], found["second"])
-        time_mean, time_std = _moments(found["time_count"], found["time_first"], found["time_second"])
-        charge, time, share = {"units": "p.e."}, {"units": state.facts["time_unit"]}, {"units": ""}
+        mean, std = moments(found["count"], found["first"], found["second"])
+        time_mean, time_std = moments(found["time_count"], found["time_first"], found["time_second"])
+        charge, time, part = {"units": "p.e."}, {"units": state.facts["time_unit"]}, {"units": ""}
         shown = f"of {self.above:g} p.e. or more"
         data: dict[str, Any] = {
             "n_images": (TELESCOPE, n_images, {"long_name": "Images"}),
             "pixel_count": (both, found["count"].astype(np.int64), {"long_name": "Charges"}),
             "mean": (both, mean, charge | {"long_name": "Mean charge"}),
             "std": (both, std, charge | {"long_name": "Standard deviation of the charge"}),
-            "occupancy": (both, _share(found["bright"], found["count"]), share | {"long_name": f"Share {shown}"}),
+            "occupancy": (both, share(found["bright"], found["count"]), part | {"long_name": f"Share {shown}"}),
             "survival": (
                 both,
-                _share(found["survived"], n_images[:, None]),
-                share | {"long_name": "Share that survives the cleaning"},
+                share(found["survived"], n_images[:, None]),
+                part | {"long_name": "Share that survives the cleaning"},
             ),
             "time_mean": (both, time_mean, time | {"long_name": f"Mean peak time {shown}"}),
             "time_std": (both, time_std, time | {"long_name": f"Standard deviation of the peak time {shown}"}),
         }
-        return xr.Dataset(data, {TELESCOPE: _ids(state)})
-
-
-class Distributions(_Sums):
-    """Distributions of image parameters, exact however many images there are.
-
-    For each name: `dist_<name>` (telescope, bin_<name>), counts; `edge_<name>`; `outside_<name>` (telescope, side), those
-    below the first and above the last edge. Values that are not numbers are in none.
-    """
-
-    columns: Names = Field(tuple(IN_DEGREES), description="Of what", min_length=1)
-
-    def _bins(self, camera: Camera) -> dict[str, Bins]:
-        known = IN_DEGREES if camera.focal_length > 0 else IN_METRES
-        return {name: known[name] for name in self.columns}
-
-    @override
-    def needs(self, schema: xr.Dataset) -> frozenset[str]:
-        return frozenset({"tel_id", *(set(self.columns) & set(map(str, schema.variables)))})
-
-    @override
-    def empty(self, schema: xr.Dataset) -> Tally:
-        state = super().empty(schema)
-        state.facts = {name: dict(schema[name].attrs) for name in self.columns if name in schema.variables}
-        return state
-
-    @override
-    def update(self, state: Tally, chunk: xr.Dataset) -> None:
-        require(chunk, state.facts, "the distributions")
-        bins = self._bins(state.camera)
-        for tel_id, part in _by_telescope(chunk):
-            mine = state.sums.setdefault(
-                tel_id, {name: np.zeros(bins[name].number + 2, np.int64) for name in state.facts}
-            )
-            for name in state.facts:
-                mine[name] += _counted(chunk.variables[name].values[part], bins[name].edges())
-
-    @override
-    def finalize(self, state: Tally) -> xr.Dataset:
-        data: dict[str, Any] = {}
-        coords: dict[str, Any] = {TELESCOPE: _ids(state), "side": ["below", "above"]}
-        for name, one in self._bins(state.camera).items():
-            if name not in state.facts:
-                continue
-            counts = state.stacked(name, np.zeros(one.number + 2, np.int64))
-            data[f"dist_{name}"] = ((TELESCOPE, f"bin_{name}"), counts[:, 1:-1], {"long_name": "Images"})
-            data[f"outside_{name}"] = ((TELESCOPE, "side"), counts[:, [0, -1]])
-            scale = {"scale": "log" if one.log else "linear"}
-            coords[f"edge_{name}"] = (f"edge_{name}", one.edges(), state.facts[name] | scale)
-        return xr.Dataset(data, coords)
+        return xr.Dataset(data, {TELESCOPE: ids(state)})
 
 
 class ImageTable(Series):
@@ -383,48 +243,3 @@ class ImageTable(Series):
             {"left_out": f"the table holds the last {whole.sizes[EVENT]} of {facts['seen']} images"} if left_out else {}
         )
         return xr.Dataset({name: columns[name] for name in facts["labels"]}, coords, attrs=attrs)
-
-
-def _check(state: Tally, chunk: xr.Dataset) -> None:
-    found = camera_of(chunk)
-    if not same_pixels(state.camera, found):
-        msg = (
-            f"{chunk.attrs.get('file', '')}: camera {found.name} with {found.n_pixels} pixels is not the one before it "
-            f"({state.camera.name}, {state.camera.n_pixels} pixels, or the same at other places); read it by itself"
-        )
-        raise ValueError(msg)
-
-
-def _by_telescope(chunk: xr.Dataset) -> list[tuple[int, Any]]:
-    """Return which images each telescope has; those of a source have one telescope only."""
-    ids = chunk["tel_id"].values
-    if not len(ids):
-        return []
-    if (ids == ids[0]).all():
-        return [(int(ids[0]), slice(None))]
-    return [(int(one), ids == one) for one in np.unique(ids)]
-
-
-def _counted(values: NDArray[Any], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return how many values are below the edges, in each bin, and above; the last edge belongs to the last bin."""
-    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-    place = np.searchsorted(edges, known, side="right")
-    place[known == edges[-1]] = len(edges) - 1
-    return np.bincount(place, minlength=len(edges) + 1)
-
-
-def _ids(state: Tally) -> NDArray[np.int64]:
-    return np.array(state.numbers(), np.int64)
-
-
-def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    whole = np.broadcast_to(whole, part.shape)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-
-
-def _moments(
-    n: NDArray[Any], first: NDArray[Any], second: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation (of the population)."""
-    mean = _share(first, n)
-    return mean, np.sqrt(np.maximum(_share(second, n) - mean**2, 0.0))

@@ -124,7 +124,7 @@ class ImageFiles(FileSource):
 
     @override
     def read(self, ref: ChunkRef, columns: frozenset[str]) -> xr.Dataset:
-        camera, tel_id = ref.where  # type: ignore[misc]  # as `plan_file` has made it
+        camera, tel_id = _where(ref)
         contents = self._contents(ref.part, camera)
         if ref.fingerprint and ref.fingerprint != contents.file.fingerprint:
             msg = f"{ref.part}: was changed or replaced while it was read; read it again"
@@ -135,7 +135,7 @@ class ImageFiles(FileSource):
     @override
     def pieces(self, ref: ChunkRef) -> list[ChunkRef]:
         try:
-            camera, tel_id = ref.where  # type: ignore[misc]
+            camera, tel_id = _where(ref)
             contents = self._contents(ref.part, camera)
             stored = contents.file.chunk_rows(tel_id)
             first = contents.before[tel_id]
@@ -191,9 +191,11 @@ class Contents:
     def chunk(self, tel_id: int, start: int, stop: int) -> xr.Dataset:
         """Return images of a telescope with what is known of their events."""
         shared = self.file.format.startswith("CTA-ML")  # the table holds images of other telescopes between them
-        rows = {"indices": np.arange(start, stop)} if shared and stop > start else {"start": start, "stop": stop}
-        found = self.file.rows(tel_id, **rows)  # type: ignore[arg-type]
-        data = {name: one for name, one in found.variables.items() if name != "true_image"}
+        if shared and stop > start:
+            found = self.file.rows(tel_id, indices=np.arange(start, stop))
+        else:
+            found = self.file.rows(tel_id, start, stop)
+        data = {str(name): one for name, one in found.variables.items() if name != "true_image"}
         data["entry"] = xr.Variable(EVENT, found["row"].values + self.before[tel_id])
         data |= self.events.of(tel_id, found["obs_id"].values, found["event_id"].values)
         attrs = {
@@ -290,6 +292,12 @@ def _count(file: Dl1File, tel_id: int) -> int | str:
         return file.n_images(tel_id)
     except (OSError, ValueError) as error:
         return f"telescope {tel_id}: {' '.join(str(error).removeprefix(f'{file.path}: ').split())}"
+
+
+def _where(ref: ChunkRef) -> tuple[str, int]:
+    """Return camera and telescope of a chunk, as `plan_file` has noted them."""
+    where: Any = ref.where
+    return str(where[0]), int(where[1])
 
 
 def _fingerprint(path: str) -> str:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from detcore.dl1.geometry import Camera
 
 CAMERA_FRAME: Final = "camera_frame_"
-LIMITS: Final = {"allow_inf_nan": False}
 
 
 def _numbers(value: Any) -> Any:
@@ -87,14 +86,16 @@ class Cleaning(Parameters):
         description="tailcuts: two thresholds; file: as the file has it; none: all pixels, "
         "which leaves nothing of images with a negative charge",
     )
-    picture: float = Field(10.0, ge=0, description="Charge of a pixel that counts by itself, p.e.", **LIMITS)
-    boundary: float = Field(5.0, ge=0, description="Charge of a pixel that counts as its neighbour, p.e.", **LIMITS)
+    picture: float = Field(10.0, ge=0, description="Charge of a pixel that counts by itself, p.e.", allow_inf_nan=False)
+    boundary: float = Field(
+        5.0, ge=0, description="Charge of a pixel that counts as its neighbour, p.e.", allow_inf_nan=False
+    )
     min_neighbors: int = Field(2, ge=0, le=6, description="Neighbours above picture that such a pixel needs")
     time_limit: float | None = Field(
         None,
         gt=0,
         description="Drop pixels without a neighbour in time, ns (or samples, as the file has them)",
-        **LIMITS,
+        allow_inf_nan=False,
     )
     main_island: bool = Field(False, description="Keep only the group of pixels with the most light")
 
@@ -119,7 +120,9 @@ class Cleaning(Parameters):
 class ImageCuts(Parameters):
     """Which images are looked at, by what is calculated of them."""
 
-    min_intensity: float | None = Field(None, description="At least so much charge after cleaning, p.e.", **LIMITS)
+    min_intensity: float | None = Field(
+        None, description="At least so much charge after cleaning, p.e.", allow_inf_nan=False
+    )
     min_pixels: int | None = Field(None, ge=0, description="At least so many pixels after cleaning")
     expression: str = Field(
         "", description="Condition on image parameters: (hillas_width > 0.05) & (leakage_pixels_width_1 < 0.2)"
@@ -153,7 +156,7 @@ class Cuts(EventCuts, Cleaning, ImageCuts):
     """Cleaning and cuts: what the commands, the reductions and the tab share."""
 
     occupancy_above: float = Field(
-        10.0, description="A pixel above this counts for occupancy and times, p.e.", **LIMITS
+        10.0, description="A pixel above this counts for occupancy and times, p.e.", allow_inf_nan=False
     )
 
     def parametrised(self) -> Parametrised:
@@ -230,9 +233,9 @@ class Parametrised(Cleaning, Step):
     def apply(self, chunk: xr.Dataset) -> xr.Dataset:
         require(chunk, {"image"}, "the parameters of images")
         camera = camera_of(chunk)
-        images, times, mask = (
-            chunk.variables[name].values if name in chunk.variables else None
-            for name in ("image", "peak_time", "image_mask")
+        images = chunk.variables["image"].values
+        times, mask = (
+            chunk.variables[name].values if name in chunk.variables else None for name in ("peak_time", "image_mask")
         )
         selected = clean(images, times, mask, camera, self)
         in_degrees = camera.focal_length > 0
