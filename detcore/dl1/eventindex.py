@@ -62,7 +62,11 @@ class KnownFile:
         self.file = openfile.open(path)
         self.events = self.file.events
         table = self.file.telescopes
-        self.telescopes = {int(tel_id): {str(k): plain(v) for k, v in row.items()} for tel_id, row in table.iterrows()}
+        rows = table.to_dict("records")
+        self.telescopes = {
+            int(tel_id): {str(name): plain(value) for name, value in row.items()}
+            for tel_id, row in zip(table.index.to_numpy(np.int64), rows, strict=True)
+        }
         self.keys = [self.events[name].to_numpy(np.int64) for name in ("obs_id", "event_id")]
         self._rows: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._images: OrderedDict[int, RawEvent] = OrderedDict()
