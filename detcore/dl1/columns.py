@@ -55,7 +55,7 @@ class CameraFacts(dict[str, Any]):
     def __ne__(self, other: object) -> bool:
         return not self._same(other)
 
-    __hash__ = None  # type: ignore[assignment]  # as of every dictionary
+    __hash__ = None  # as of every dictionary
 
 
 def facts_of(camera: Camera) -> CameraFacts:

@@ -6,7 +6,7 @@ A. M. Hillas, Proc. 19th ICRC (La Jolla) 3 (1985) 445; formulas, names and units
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -141,7 +141,12 @@ def hillas_names(frame: Frame) -> list[str]:
 
 def labelled(columns: dict[str, NDArray[np.float64]], frame: Frame, left_out: tuple[str, ...] = ()) -> xr.Dataset:
     """Return columns of Hillas parameters along ``event``, with units and descriptions."""
-    found = {}
+    return xr.Dataset(described(columns, frame, left_out), attrs={"frame": frame})
+
+
+def described(columns: dict[str, NDArray[np.float64]], frame: Frame, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the same as name -> (dimension, values, attributes)."""
+    found: dict[str, Any] = {}
     for (name, unit, long_name), (key, values) in zip(HILLAS, columns.items(), strict=True):
         if name not in left_out:
             length = unit == "deg" and not name.startswith(("phi", "psi"))
@@ -150,4 +155,4 @@ def labelled(columns: dict[str, NDArray[np.float64]], frame: Frame, left_out: tu
                 values,
                 {"units": "m" if length and frame == "camera" else unit, "long_name": long_name},
             )
-    return xr.Dataset(found, attrs={"frame": frame})
+    return found

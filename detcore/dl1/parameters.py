@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import xarray as xr
 
 from detcore.dl1 import moments
 from detcore.dl1.cleaning import batch, choice, flags, frozen
-from detcore.dl1.hillas import HILLAS, Frame, hillas_names, labelled, plane
+from detcore.dl1.hillas import HILLAS, Frame, described, hillas_names, plane
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import ArrayLike
 
     from detcore.dl1.geometry import Camera
@@ -94,6 +94,18 @@ def _parameters(  # with the pairs of pixels from which the fits of times start,
     frame: Frame,
     pairs: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
 ) -> xr.Dataset:
+    return xr.Dataset(parameter_columns(images, peak_times, selected, camera, frame, pairs), attrs={"frame": frame})
+
+
+def parameter_columns(
+    images: ArrayLike,
+    peak_times: ArrayLike | None,
+    selected: ArrayLike,
+    camera: Camera,
+    frame: Frame = "telescope",
+    pairs: np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None = None,
+) -> dict[str, Any]:
+    """Return what `image_parameters` gives as name -> (dimension, values, attributes), for use in a larger Dataset."""
     charges, _ = batch(images, camera)
     chosen, _ = choice(selected, camera, len(charges))
     if peak_times is None:
@@ -105,9 +117,10 @@ def _parameters(  # with the pairs of pixels from which the fits of times start,
     out = np.full((moments.N_PARAMETERS, len(charges)), np.nan)
     counts = np.full((moments.N_COUNTS, len(charges)), -1, np.int64)
     indptr, indices = camera.neighbours
-    moments.parameters(charges, times, *flags(chosen), *where, border, indptr, indices, frozen(pairs), out, counts)
+    starts = frozen(np.empty((0, 0, 2), np.int64) if pairs is None else pairs)
+    moments.parameters(charges, times, *flags(chosen), *where, border, indptr, indices, starts, out, counts)
 
-    found = labelled(dict(zip(hillas_names(frame), out[: len(HILLAS)], strict=True)), frame)
+    found = described(dict(zip(hillas_names(frame), out[: len(HILLAS)], strict=True)), frame)
     prefix, per = ("timing", "deg") if frame == "telescope" else ("camera_frame_timing", "m")
     rest = [(f"{prefix}_{name}", unit.replace("deg", per), text) for name, unit, text in TIMING]
     rest += [(name, "", text) for name, text in FRACTIONS]
@@ -116,9 +129,8 @@ def _parameters(  # with the pairs of pixels from which the fits of times start,
             (f"{kind}_{name}", unit if name in STATISTICS[:4] else "", f"{name} over the selected pixels")
             for name in STATISTICS
         ]
-    more: dict[str, Any] = {}  # all at once: each single assignment would look at all columns again
     for (key, unit, text), values in zip(rest, out[len(HILLAS) :], strict=True):
-        more[key] = ("event", values, {"units": unit, "long_name": text})
+        found[key] = ("event", values, {"units": unit, "long_name": text})
     for (name, text), numbers in zip(MORPHOLOGY, counts, strict=True):
-        more[f"morphology_{name}"] = ("event", numbers, {"units": "", "long_name": text})
-    return found.assign(more)
+        found[f"morphology_{name}"] = ("event", numbers, {"units": "", "long_name": text})
+    return found

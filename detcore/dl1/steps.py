@@ -16,7 +16,7 @@ from detcore.dl1 import cleaning
 from detcore.dl1.columns import CALCULATED, TABLE, camera_of
 from detcore.dl1.expression import evaluate, names
 from detcore.dl1.model import PARTICLES, PIXEL
-from detcore.dl1.parameters import image_parameters
+from detcore.dl1.parameters import parameter_columns
 
 if TYPE_CHECKING:
     from typing import Self
@@ -239,13 +239,14 @@ class Parametrised(Cleaning, Step):
         )
         selected = clean(images, times, mask, camera, self)
         in_degrees = camera.focal_length > 0
-        found = image_parameters(images, times, selected, camera, "telescope" if in_degrees else "camera")
-        data: dict[str, Any] = {str(name).removeprefix(CAMERA_FRAME): one for name, one in found.variables.items()}
-        if chunk.attrs.get("time_unit", "ns") != "ns":
-            for one in data.values():
-                one.attrs["units"] = one.attrs["units"].replace("ns", chunk.attrs["time_unit"])
+        found = parameter_columns(images, times, selected, camera, "telescope" if in_degrees else "camera")
+        data = {name.removeprefix(CAMERA_FRAME): column for name, column in found.items()}
+        unit = chunk.attrs.get("time_unit", "ns")
+        if unit != "ns":
+            for _, _, attrs in data.values():
+                attrs["units"] = attrs["units"].replace("ns", unit)
         n_pixels = selected.sum(axis=1, dtype=np.int64)
-        n_islands = data["morphology_n_islands"].values.copy()
+        n_islands = data["morphology_n_islands"][1].copy()
         odd = n_islands < 0  # images of which there are no parameters
         if odd.any():
             n_islands[odd] = cleaning.islands(selected[odd], camera)[1]
