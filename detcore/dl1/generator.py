@@ -271,7 +271,7 @@ def _shower(
     parts = 1 if gamma else int(rng.integers(3, 8))
     shares = np.ones(1) if gamma else rng.dirichlet(np.full(parts, 0.8))
     depths = np.full(parts, x_max) if gamma else x_max + rng.normal(0, 90, parts)
-    aside = np.zeros((parts, 2)) if gamma else rng.normal(0, 55, (parts, 2))
+    aside = np.zeros((parts, 2)) if gamma else rng.normal(0, 80, (parts, 2))
     light = PHOTONS_PER_TEV * energy * rng.lognormal(0, 0.08 if gamma else 0.3) * (1 if gamma else 0.4)
     up = vector(alt, az)
     pictures = {}
