@@ -7,6 +7,11 @@ Three lines in a notebook::
         table = file.events
 """
 
+from detcore.dl1.analysis import event_table as event_table
+from detcore.dl1.analysis import statistics_flags as statistics_flags
+from detcore.dl1.analysis import stereo_events as stereo_events
+from detcore.dl1.analysis import stereo_of as stereo_of
+from detcore.dl1.analysis import summary as summary
 from detcore.dl1.api import INSTRUMENT as INSTRUMENT
 from detcore.dl1.api import open_files as open_files
 from detcore.dl1.api import reduce as reduce
@@ -22,6 +27,11 @@ from detcore.dl1.cleaning import time_constrained as time_constrained
 from detcore.dl1.columns import TABLE as TABLE
 from detcore.dl1.columns import camera_of as camera_of
 from detcore.dl1.dumper import CTAMLDataDumper as CTAMLDataDumper
+from detcore.dl1.event import Event as Event
+from detcore.dl1.event import OneCamera as OneCamera
+from detcore.dl1.event import load_event as load_event
+from detcore.dl1.eventindex import events_of as events_of
+from detcore.dl1.eventindex import file_of as file_of
 from detcore.dl1.expression import InvalidExpression as InvalidExpression
 from detcore.dl1.expression import evaluate as evaluate
 from detcore.dl1.filters import event_intensity_filter as event_intensity_filter
@@ -40,12 +50,15 @@ from detcore.dl1.model import PARTICLES as PARTICLES
 from detcore.dl1.model import Dl1File as Dl1File
 from detcore.dl1.model import Images as Images
 from detcore.dl1.muon import muon_ring as muon_ring
+from detcore.dl1.muontable import muon_table as muon_table
 from detcore.dl1.openfile import kind_of as kind_of
 from detcore.dl1.openfile import open as open
 from detcore.dl1.parameters import image_parameters as image_parameters
 from detcore.dl1.pixels import bad_pixels as bad_pixels
 from detcore.dl1.pixels import good_neighbours as good_neighbours
 from detcore.dl1.pixels import interpolate as interpolate
+from detcore.dl1.pointing import axes_on_ground as axes_on_ground
+from detcore.dl1.pointing import pointing_of as pointing_of
 from detcore.dl1.reader import DL1DataReader as DL1DataReader
 from detcore.dl1.runlist import make_runlist as make_runlist
 from detcore.dl1.runlist import read_runlist as read_runlist
