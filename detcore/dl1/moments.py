@@ -207,9 +207,8 @@ def parameters(  # type: ignore[no-untyped-def]
     n_pixels = images.shape[1]
     places, stack = np.empty(n_pixels + 1, np.int32), np.empty(n_pixels, np.int32)
     along, across = np.empty(n_pixels), np.empty(n_pixels)
-    values, clock, work = np.empty(n_pixels), np.empty(n_pixels), np.empty(n_pixels)
-    squared, place = np.empty(n_pixels), np.empty(n_pixels)
-    use = np.empty(n_pixels, np.bool_)
+    values, clock, place = np.empty(n_pixels), np.empty(n_pixels), np.empty(n_pixels)
+    weights, squared = np.empty(n_pixels), np.empty(n_pixels)
     labels = np.zeros(n_pixels, np.int16)
     sizes = np.zeros(3, np.int64)
     drawn = np.empty((0, 2), np.int64)
@@ -265,7 +264,7 @@ def parameters(  # type: ignore[no-untyped-def]
                 for k in range(usable):  # times far from zero would cost digits
                     values[k] -= mean
             starts = pairs[image] if len(pairs) else drawn
-            slope, intercept = trimmed_line(place, values, usable, starts, use, squared, work)
+            slope, intercept = trimmed_line(place, values, usable, starts, weights, squared)
             out[SLOPE, image] = slope
             out[INTERCEPT, image] = intercept + mean
             total = 0.0
