@@ -1,0 +1,3 @@
+"""The tab of DL1 images."""
+
+from dashboard.tabs.dl1.tab import Tab as Tab
