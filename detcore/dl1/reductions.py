@@ -45,7 +45,7 @@ class Overview(Sums):
         state = super().empty(schema)
         state.facts = {
             "camera": facts_of(state.camera),
-            "time_unit": schema.attrs.get("time_unit", "ns"),
+            "time_unit": state.time_unit,
             "format": schema.attrs.get("format", ""),
             "frame": "telescope" if state.camera.focal_length > 0 else "camera",
             "cut": self.cuts.words(),
@@ -109,12 +109,6 @@ class PixelStatistics(Sums):
         return frozenset({"tel_id", "image", "selected"} | ({"peak_time"} & set(map(str, schema.variables))))
 
     @override
-    def empty(self, schema: xr.Dataset) -> Tally:
-        state = super().empty(schema)
-        state.facts = {"time_unit": schema.attrs.get("time_unit", "ns")}
-        return state
-
-    @override
     def update(self, state: Tally, chunk: xr.Dataset) -> None:
         check(state, chunk)
         require(chunk, ("image", "selected", "tel_id"), "the statistics of pixels")
@@ -147,7 +141,7 @@ class PixelStatistics(Sums):
         both = (TELESCOPE, PIXEL)
         mean, std = moments(found["count"], found["first"], found["second"])
         time_mean, time_std = moments(found["time_count"], found["time_first"], found["time_second"])
-        charge, time, part = {"units": "p.e."}, {"units": state.facts["time_unit"]}, {"units": ""}
+        charge, time, part = {"units": "p.e."}, {"units": state.time_unit}, {"units": ""}
         shown = f"of {self.above:g} p.e. or more"
         data: dict[str, Any] = {
             "n_images": (TELESCOPE, n_images, {"long_name": "Images"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 
@@ -28,7 +29,7 @@ def add_charges(images, selected, above, count, first, second, bright, survived)
         for pixel in range(images.shape[1]):
             charge = images[event, pixel]
             there = charge - charge == 0  # finite
-            value = float(charge) if there else 0.0
+            value = np.float64(charge) if there else 0.0
             count[pixel] += there
             first[pixel] += value
             second[pixel] += value * value
@@ -42,7 +43,7 @@ def add_times(images, times, above, count, first, second):  # type: ignore[no-un
     for event in range(len(images)):
         for pixel in range(images.shape[1]):
             if images[event, pixel] >= above:
-                time = float(times[event, pixel])
+                time = np.float64(times[event, pixel])
                 if math.isfinite(time):
                     count[pixel] += 1
                     first[pixel] += time

@@ -26,6 +26,7 @@ class Tally:
 
     camera: Camera
     telescopes: tuple[int, ...]
+    time_unit: str = "ns"
     sums: dict[int, dict[str, NDArray[Any]]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -54,7 +55,7 @@ class Sums(Reduction):
 
     @override
     def empty(self, schema: xr.Dataset) -> Tally:
-        return Tally(camera_of(schema), tuple(schema.attrs.get("telescopes", ())))
+        return Tally(camera_of(schema), tuple(schema.attrs.get("telescopes", ())), schema.attrs.get("time_unit", "ns"))
 
     @override
     def merge(self, state: Tally, other: Tally) -> None:
@@ -62,13 +63,17 @@ class Sums(Reduction):
 
 
 def check(state: Tally, chunk: xr.Dataset) -> None:
-    """Refuse a chunk of another camera.
+    """Refuse a chunk of another camera, or with times in another unit.
 
     Raises
     ------
     ValueError
-        It has other pixels, or they are elsewhere.
+        The camera has other pixels, or they are elsewhere; or the unit is another.
     """
+    unit = chunk.attrs.get("time_unit", "ns")
+    if unit != state.time_unit:
+        msg = f"{chunk.attrs.get('file', '')}: its times are in {unit}, those before in {state.time_unit}; read it by itself"
+        raise ValueError(msg)
     found = camera_of(chunk)
     if not same_pixels(state.camera, found):
         msg = (
