@@ -61,7 +61,7 @@ def statistics_flags(data: xr.Dataset, dead_below: float = 0.2, noisy_above: flo
     Raises
     ------
     ValueError
-        The result has no statistics of pixels, or a limit is negative.
+        The result has no statistics of pixels, or a limit is impossible.
     """
     needed = ("n_images", "pixel_count", "mean", "std", "occupancy", "survival")
     missing = [name for name in needed if name not in data]
