@@ -62,8 +62,7 @@ def tailcuts(
     high, low = _threshold("picture", picture, charges), _threshold("boundary", boundary, charges)
     selected = np.zeros(charges.shape, bool)
     least = 0 if keep_isolated else int(min_picture_neighbors)
-    indptr, indices = camera.neighbours
-    kernels.tailcuts(charges, high, low, indptr, indices, least, bool(keep_isolated), selected)
+    kernels.tailcuts(charges, high, low, camera.neighbour_table, least, bool(keep_isolated), selected)
     return selected[0] if single else selected
 
 
@@ -220,12 +219,15 @@ def main_island(selected: ArrayLike, camera: Camera, images: ArrayLike | None = 
     chosen, single = choice(selected, camera)
     weights = None if images is None else batch(images, camera, "images", len(chosen))[0]
     labels, n = islands(chosen, camera)
+    width = int(n.max(initial=0)) + 1
+    at = np.flatnonzero(chosen)
+    found = labels.reshape(-1)[at]
+    place = at // camera.n_pixels * width + found
+    light = None if weights is None else weights.reshape(-1)[at]
+    size = np.bincount(place, light, len(chosen) * width).reshape(-1, width).astype(np.float64)
+    size[(np.arange(width) > n[:, None]) | (np.arange(width) == 0)] = -np.inf  # there is no such island
     kept = np.zeros(chosen.shape, bool)
-    for event in np.flatnonzero(n):
-        inside = labels[event] > 0
-        size = np.bincount(labels[event][inside], None if weights is None else weights[event][inside])
-        size[0] = -np.inf if weights is not None else 0
-        kept[event] = labels[event] == size.argmax()
+    kept.reshape(-1)[at] = found == size.argmax(axis=1)[at // camera.n_pixels]
     return kept[0] if single else kept
 
 

@@ -149,6 +149,16 @@ class Camera:
         indices.setflags(write=False)
         return Neighbours(indptr, indices)
 
+    @cached_property
+    def neighbour_table(self) -> NDArray[np.uint32]:
+        """(pixel, neighbour) the same as `neighbours`, six or four for each; the number of pixels stands for none."""
+        indptr, indices = self.neighbours
+        counts = np.diff(indptr)
+        table = np.full((self.n_pixels, max(1, counts.max())), self.n_pixels, np.uint32)
+        table[np.arange(table.shape[1]) < counts[:, None]] = indices
+        table.setflags(write=False)
+        return table
+
     def border(self, width: int = 1) -> NDArray[np.bool_]:
         """Return the outermost pixels.
 

@@ -2,7 +2,8 @@
 
 Neighbours come as compressed sparse rows: those of pixel i are ``indices[indptr[i]:indptr[i + 1]]``. Most pixels of an
 image are empty, so each kernel lists the few that count first and then works on the list; work arrays are made once
-for a batch. Arrays that are only read come as read-only ones (see `cleaning.frozen`): one type, one compilation.
+for a batch. Arrays that are only read come as read-only ones (see `cleaning.frozen`): one type, one compilation. Pixel
+numbers in innermost loops are unsigned: those with a sign are asked whether they count from the end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-PICTURE, BOUNDARY, CORE = np.uint8(1), np.uint8(2), np.uint8(4)
+PICTURE, BOUNDARY, CORE = 1, 16, 128  # those of six neighbours can be added in a byte
 SMALL, LARGE = 2, 50  # pixels of an island, as in ctapipe
 
 
@@ -27,32 +28,33 @@ def gather(flags, words, start, stop, places):  # type: ignore[no-untyped-def]
     start, stop
         Where the row begins and ends in `flags`.
     places
-        (pixel + 1,) int32, written: pixel numbers in order.
+        (pixel + 1,) uint32, written: pixel numbers in order.
 
     Returns
     -------
     int
         How many.
     """
-    n = 0
+    n = np.uint64(0)
     first = min(stop, (start + 7) // 8 * 8)
     last = max(first, stop // 8 * 8)
     for at in range(start, first):
-        places[n] = at - start
-        n += flags[at] != 0
-    for word in range(first // 8, last // 8):
+        places[n] = np.uint32(at - start)
+        n += np.uint64(flags[at] != 0)
+    for word in range(np.uint64(first // 8), np.uint64(last // 8)):
         if words[word]:
-            for at in range(8 * word, 8 * word + 8):
-                places[n] = at - start
-                n += flags[at] != 0
+            front = np.uint64(8) * word
+            for at in range(front, front + np.uint64(8)):
+                places[n] = np.uint32(at - np.uint64(start))
+                n += np.uint64(flags[at] != 0)
     for at in range(last, stop):
-        places[n] = at - start
-        n += flags[at] != 0
-    return n
+        places[n] = np.uint32(at - start)
+        n += np.uint64(flags[at] != 0)
+    return np.int64(n)
 
 
 @njit(cache=True, nogil=True)
-def tailcuts(images, picture, boundary, indptr, indices, least, isolated, selected):  # type: ignore[no-untyped-def]
+def tailcuts(images, picture, boundary, around, least, isolated, selected):  # type: ignore[no-untyped-def]
     """Select pixels by two thresholds.
 
     Parameters
@@ -61,8 +63,8 @@ def tailcuts(images, picture, boundary, indptr, indices, least, isolated, select
         (image, pixel).
     picture, boundary
         (pixel,) of the type of `images`.
-    indptr, indices
-        Neighbours.
+    around
+        (pixel, neighbour) uint32, see `Camera.neighbour_table`.
     least
         How many neighbours above `picture` a pixel above `picture` needs.
     isolated
@@ -70,34 +72,32 @@ def tailcuts(images, picture, boundary, indptr, indices, least, isolated, select
     selected
         (image, pixel) bool, all false; written.
     """
-    n_pixels = images.shape[1]
-    padded = (n_pixels + 7) // 8 * 8
+    n_pixels, width = images.shape[1], around.shape[1]
+    padded = n_pixels // 8 * 8 + 8  # one more at least: the neighbour that is none
     level = np.zeros(padded, np.uint8)
     words = level.view(np.uint64)
-    places = np.empty(padded + 1, np.int32)
+    places, kept = np.empty(padded + 1, np.uint32), np.empty(padded, np.uint8)
     for image in range(len(images)):
-        charges = images[image]
+        charges, chosen = images[image], selected[image]
         for pixel in range(n_pixels):
-            level[pixel] = np.uint8(charges[pixel] >= picture[pixel]) | (
-                np.uint8(charges[pixel] >= boundary[pixel]) << np.uint8(1)
-            )
+            above = PICTURE if charges[pixel] >= picture[pixel] else 0
+            level[pixel] = above + (BOUNDARY if charges[pixel] >= boundary[pixel] else 0)
         n = gather(level, words, 0, padded, places)
         for k in range(n):
-            pixel = places[k]
-            if level[pixel] & PICTURE:
-                above = 0
-                if least > 0:
-                    for link in range(indptr[pixel], indptr[pixel + 1]):
-                        above += level[indices[link]] & PICTURE
-                if above >= least:
-                    level[pixel] |= CORE
+            total = np.uint8(0)
+            for link in range(width):
+                total += level[around[places[k], link]]
+            kept[k] = total
         for k in range(n):
-            pixel = places[k]
-            own, around = level[pixel], np.uint8(0)
-            for link in range(indptr[pixel], indptr[pixel + 1]):
-                around |= level[indices[link]]
-            at_core = (own & BOUNDARY) and (around & CORE)
-            selected[image, pixel] = at_core or ((own & CORE) and (isolated or (around & BOUNDARY)))
+            core = (level[places[k]] & PICTURE) & (kept[k] % BOUNDARY >= least)
+            level[places[k]] |= core * CORE
+            kept[k] = core & (isolated | (kept[k] >= BOUNDARY))
+        for k in range(n):
+            either = np.uint8(0)
+            for link in range(width):
+                either |= level[around[places[k], link]]
+            beside = (either >= CORE) & (level[places[k]] & BOUNDARY != 0)
+            chosen[places[k]] = beside | (kept[k] != 0)
 
 
 @njit(cache=True, nogil=True)
@@ -154,7 +154,7 @@ def label(places, n, indptr, indices, labels, stack, sizes):  # type: ignore[no-
     labels
         (pixel,) int16, zero; written: 1, 2, ...
     stack
-        (pixel,) int32, for work.
+        (pixel,) uint32, for work.
     sizes
         (3,) int64, written: how many islands are small, medium and large.
 
@@ -192,8 +192,8 @@ def label(places, n, indptr, indices, labels, stack, sizes):  # type: ignore[no-
 def islands(flags, words, indptr, indices, labels, counts):  # type: ignore[no-untyped-def]
     """Label islands: flags, words as in `gather` -> labels (image, pixel) int16, zero before, counts (image,)."""
     n_pixels = labels.shape[1]
-    places = np.empty(n_pixels + 1, np.int32)
-    stack = np.empty(n_pixels, np.int32)
+    places = np.empty(n_pixels + 1, np.uint32)
+    stack = np.empty(n_pixels, np.uint32)
     sizes = np.zeros(3, np.int64)
     for image in range(len(labels)):
         n = gather(flags, words, image * n_pixels, (image + 1) * n_pixels, places)

@@ -141,7 +141,7 @@ def moments(charges, places, n, x, y, density, errors, along, across, image, out
 def hillas(images, flags, words, x, y, density, errors, out):  # type: ignore[no-untyped-def]
     """Find the Hillas parameters of images (image, pixel): the others as of `gather` and `moments`."""
     n_pixels = images.shape[1]
-    places = np.empty(n_pixels + 1, np.int32)
+    places = np.empty(n_pixels + 1, np.uint32)
     along, across = np.empty(n_pixels), np.empty(n_pixels)
     for image in range(len(images)):
         n = gather(flags, words, image * n_pixels, (image + 1) * n_pixels, places)
@@ -205,7 +205,7 @@ def parameters(  # type: ignore[no-untyped-def]
         (N_COUNTS, image) int64, -1; written.
     """
     n_pixels = images.shape[1]
-    places, stack = np.empty(n_pixels + 1, np.int32), np.empty(n_pixels, np.int32)
+    places, stack = np.empty(n_pixels + 1, np.uint32), np.empty(n_pixels, np.uint32)
     along, across = np.empty(n_pixels), np.empty(n_pixels)
     values, clock, place = np.empty(n_pixels), np.empty(n_pixels), np.empty(n_pixels)
     weights, squared = np.empty(n_pixels), np.empty(n_pixels)
