@@ -42,6 +42,7 @@ from detcore.dl1.geometry import Neighbours as Neighbours
 from detcore.dl1.geometry import camera_of_positions as camera_of_positions
 from detcore.dl1.grid import NoLattice as NoLattice
 from detcore.dl1.hillas import hillas as hillas
+from detcore.dl1.mappedfile import write_images as write_images
 from detcore.dl1.mapper import ImageMapper as ImageMapper
 from detcore.dl1.mapper import ImageMapping as ImageMapping
 from detcore.dl1.mapper import image_mapping as image_mapping
@@ -59,6 +60,12 @@ from detcore.dl1.pixels import good_neighbours as good_neighbours
 from detcore.dl1.pixels import interpolate as interpolate
 from detcore.dl1.pointing import axes_on_ground as axes_on_ground
 from detcore.dl1.pointing import pointing_of as pointing_of
+from detcore.dl1.products import SUFFIXES as SUFFIXES
+from detcore.dl1.products import InvalidResult as InvalidResult
+from detcore.dl1.products import read_result as read_result
+from detcore.dl1.products import write_all as write_all
+from detcore.dl1.products import write_mask as write_mask
+from detcore.dl1.products import write_parameters as write_parameters
 from detcore.dl1.reader import DL1DataReader as DL1DataReader
 from detcore.dl1.runlist import make_runlist as make_runlist
 from detcore.dl1.runlist import read_runlist as read_runlist

@@ -30,6 +30,7 @@ FORMAT_MODULES = {
     Path("detcore/dl1/ctapipesetup.py"),
     Path("detcore/dl1/dumper.py"),
     Path("detcore/dl1/hdffile.py"),
+    Path("detcore/dl1/mappedfile.py"),
     Path("detcore/eiger/frametable.py"),
     Path("detcore/eiger/hdffile.py"),
     Path("detcore/eiger/layout.py"),
