@@ -13,14 +13,13 @@ from bokeh.models import (
     ColumnDataSource,
     FixedTicker,
     HoverTool,
-    Legend,
     LegendItem,
     LogColorMapper,
     NoOverlap,
     WheelZoomTool,
 )
 
-from dashboard.views.cameraoverlay import CHOSEN, DARK, FITTED, RING
+from dashboard.views.cameraoverlay import CHOSEN, DARK, FITTED, FONT, RING, explain, legend_above
 from dashboard.views.camerashade import limits_of
 from dashboard.views.channelmap import SEQUENTIAL, log_ticks
 from dashboard.views.push import push
@@ -40,7 +39,8 @@ SMALLEST = 120.0  # half of the side that is shown, m, at least
 FURTHEST = 4.0  # times the size of the array: impact points beyond are not made room for
 STEP = 1.25  # by which the place grows for them, so that it stands still from event to event
 CLICK = 0.04  # of what is looked at: a click that near a telescope means it
-TELESCOPE = ("x", "y", "size", "intensity", "tel_id", "name", "type", "label", "line")
+DECADES = 4  # of colours, at most
+TELESCOPE = ("x", "y", "size", "intensity", "tel_id", "name", "type", "label", "offset", "line")
 
 
 class ArrayView:
@@ -78,7 +78,7 @@ class ArrayView:
                 plot.on_event(clicked, lambda event: tapped(self.at(event.x, event.y)))
 
     def _draw(self, label: str, wall: bool) -> None:
-        plot, thick = self.figure, 1.6 if wall else 1.0
+        plot, thick = self.figure, 2.0 if wall else 1.0
         lines = plot.segment(
             "x0", "y0", "x1", "y1", source=self.axes, line_color=FITTED, line_width=1.4 * thick, line_alpha=0.8,
             line_dash="dashed",
@@ -89,13 +89,13 @@ class ArrayView:
         self._mapper = LogColorMapper(palette=SEQUENTIAL, low=1, high=10)
         filled = plot.scatter(
             "x", "y", size="size", source=self.telescopes, fill_color={"field": "intensity", "transform": self._mapper},
-            line_color=DARK, line_width=1.0 * thick,
+            line_color=MUTED, line_width=1.5 * thick,
         )  # fmt: skip
         for source in (self.telescopes, self.others):
             plot.scatter("x", "y", size="size", source=source, fill_color=None, line_color=CHOSEN, line_width="line")
         names = plot.text(
-            "x", "y", text="label", source=self.telescopes, x_offset=9 * thick, y_offset=-9 * thick, text_color=MUTED,
-            text_font_size="12px",
+            "x", "y", text="label", source=self.telescopes, x_offset="offset", y_offset=-6 * thick, text_color=MUTED,
+            text_font=FONT, text_font_size="12px",
         )  # fmt: skip
         found = {"image axis": lines}
         for name, marker, colour in (("reconstructed", "x", FITTED), ("true", "cross", RING)):
@@ -104,17 +104,13 @@ class ArrayView:
                     "x", "y", source=self.cores[name], marker=marker, size=15 * thick, line_color=ink, line_width=wide * thick
                 )  # fmt: skip
         self._items = {name: LegendItem(label=name, renderers=[each], visible=False) for name, each in found.items()}
-        self._legend = Legend(
-            items=list(self._items.values()), orientation="horizontal", location="left", padding=0, margin=0, spacing=10,
-            visible=False, border_line_color=None, background_fill_color=None, glyph_width=16, label_standoff=3,
-        )  # fmt: skip
+        self._legend = legend_above(plot, self._items, wall=wall)
         self._bar = ColorBar(
             color_mapper=self._mapper, ticker=FixedTicker(ticks=[]), formatter=digits(), width=12, padding=4,
             label_standoff=6, title_standoff=7, title=label, major_label_policy=NoOverlap(min_distance=2),
         )  # fmt: skip
-        plot.add_layout(self._legend, "above")
         plot.add_layout(self._bar, "right")
-        grow(self._legend, self._bar, wall=wall, glyph=names.glyph)
+        grow(self._bar, wall=wall, glyph=names.glyph)
         if not wall:
             unit = label.partition(" (")[2].rstrip(")")
             place = [("Telescope", "@name (id @tel_id)"), ("Type", "@type"), ("x, y", "@x{0.0}, @y{0.0} m")]
@@ -153,6 +149,7 @@ class ArrayView:
             "type": telescopes["type"].to_numpy(object), "label": np.array([str(key) for key in telescopes.index], object),
             "line": np.where(telescopes.index == self._chosen, 3, 0),
         }  # fmt: skip
+        columns["offset"] = columns["size"] / 2 + 1
         seen = np.array([int(key) in intensity for key in telescopes.index], bool)
         for source, rows in ((self.telescopes, seen), (self.others, ~seen)):
             found = {name: values[rows] for name, values in columns.items()}
@@ -160,7 +157,7 @@ class ArrayView:
                 source, {name: values.tolist() if values.dtype == object else values for name, values in found.items()}
             )
         self._known = tuple(zip(map(int, telescopes.index), x.tolist(), y.tolist(), strict=True))
-        low, high = limits_of(columns["intensity"][seen], "log", "full")
+        low, high = limits_of(columns["intensity"][seen], "log", "full", decades=DECADES)
         if (self._mapper.low, self._mapper.high) != (low, high):
             self._mapper.update(low=low, high=high)
             self._bar.ticker.ticks = log_ticks(low, high)
@@ -195,9 +192,7 @@ class ArrayView:
         self._explain("image axis", len(lines) > 0)
 
     def _explain(self, name: str, there: bool) -> None:
-        if self._items[name].visible != there:
-            self._items[name].visible = there
-            self._legend.visible = any(each.visible for each in self._items.values())
+        explain(self._legend, self._items[name], there)
 
     def choose(self, tel_id: int | None) -> None:
         """Draw a ring around a telescope, or none."""

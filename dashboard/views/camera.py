@@ -22,11 +22,11 @@ from bokeh.models import (
 )
 
 from dashboard.views.cameraoverlay import Overlay
-from dashboard.views.camerashade import limits_of, numbers, palette_of, picture_palette
+from dashboard.views.camerashade import NO_VALUE, limits_of, numbers, palette_of, picture_palette
 from dashboard.views.channelmap import log_ticks
 from dashboard.views.push import push
 from dashboard.views.square import Square
-from dashboard.views.style import ZERO, blank, digits, grow
+from dashboard.views.style import blank, digits, grow
 from dashboard.views.viewport import without_math
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ const pixel = at == null ? special_vars.index : picture.get_column("index")[0][a
 if (pixel == null || pixel < 0) return "-"
 if (format == "pixel") return String(pixel)
 const [column, ...unit] = format.split(" ")
-const value = pixels.get_column(column)?.[pixel]
-if (value == null || !Number.isFinite(value)) return "none"
-if (unit[0] == "bool") return value ? "yes" : "no"
-const shown = Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(5)))
+const found = pixels.get_column(column)?.[pixel]
+if (found == null || !Number.isFinite(found)) return "none"
+if (unit[0] == "bool") return found ? "yes" : "no"
+const shown = Number.isInteger(found) ? found.toLocaleString("en") : String(Number(found.toPrecision(4)))
 return [shown, ...unit].join(" ")
 """
 
@@ -114,7 +114,7 @@ class CameraView:
 
     def _draw(self, wall: bool) -> None:
         plot = self.figure
-        colours = {"palette": palette_of("linear"), "nan_color": ZERO}
+        colours = {"palette": palette_of("linear"), "nan_color": NO_VALUE}
         self._mappers: dict[bool, ColorMapper] = {
             False: LinearColorMapper(**colours, low=0, high=1), True: LogColorMapper(**colours, low=1, high=10),
         }  # fmt: skip
@@ -222,7 +222,8 @@ class CameraView:
         """
         count = self.pixels.count if self.pixels else 0
         self._label = label or self._label
-        told = {self._label.partition(" (")[0]: (values, "")} if hover is None else hover
+        heading, _, unit = self._label.rstrip(")").partition(" (")
+        told = {heading: (values, unit)} if hover is None else hover
         columns = {"value": np.asarray(values, np.float32)}
         units = {}
         for number, (heading, (each, unit)) in enumerate(told.items()):

@@ -19,11 +19,11 @@ from bokeh.models import (
     NoOverlap,
 )
 
-from dashboard.views.cameraoverlay import DARK, FITTED
+from dashboard.views.cameraoverlay import DARK, FITTED, FONT
 from dashboard.views.camerashade import limits_of, numbers, palette_of, picture_palette
 from dashboard.views.channelmap import log_ticks
 from dashboard.views.push import push
-from dashboard.views.square import Square
+from dashboard.views.square import Square, inner_size
 from dashboard.views.style import ACCENT, MUTED, blank, digits, grow
 from dashboard.views.viewport import Viewport, without_math
 
@@ -130,7 +130,7 @@ class CameraGrid:
         )  # fmt: skip
         self._titles = plot.text(
             "x", "y", text="text", source=self.tiles, text_align="center", text_baseline="middle", text_color=MUTED,
-            text_font_size="12px",
+            text_font=FONT, text_font_size="12px",
         )  # fmt: skip
         colours = {"palette": palette_of("linear")}
         self._mappers: dict[bool, ColorMapper] = {
@@ -148,7 +148,8 @@ class CameraGrid:
             plot.add_layout(bar, "right")
         grow(*self._bars.values(), wall=wall)
         if not wall:
-            tips = [("Telescope", "@title"), ("Brightest pixel", "@brightest{0,0.0}"), ("", "@detail")]
+            unit = self._label.partition(" (")[2].rstrip(")")
+            tips = [("Telescope", "@title"), ("Brightest pixel", f"@brightest{{0,0.0}} {unit}"), ("", "@detail")]
             plot.add_tools(HoverTool(renderers=[frames], tooltips=tips, point_policy="follow_mouse"))
 
     def show(self, tiles: Sequence[Tile], *, title: str = "") -> None:
@@ -203,7 +204,7 @@ class CameraGrid:
 
     def _arranged(self) -> tuple[int, int]:
         """Return how many columns give the largest tiles, and how many pixels of the screen those have."""
-        wide, high = (self.viewport.pixels(side, known) for side, known in zip(("width", "height"), SHAPE, strict=True))
+        wide, high = inner_size(self.figure) or SHAPE
         count = len(self._tiles)
         sizes = {
             columns: min(wide / columns, high / (math.ceil(count / columns) * (1 + HEADING)))
@@ -264,13 +265,13 @@ class CameraGrid:
         return values, limits
 
     def _write(self, columns: int, size: int, band: float) -> None:
-        """Write the titles as large as there is room, cut where there is not."""
+        """Write the titles as large as there is room, and only the keys where there is not."""
         text = max(9, min(20, round(0.55 * size * band)))
         room = max(2, int(size / (0.56 * text)))
         count = len(self._tiles)
         column, row = np.arange(count) % columns, np.arange(count) // columns
         top = -row * self._height
-        titles = [tile.title if len(tile.title) <= room else f"{tile.title[: room - 1]}…" for tile in self._tiles]
+        titles = [tile.title if len(tile.title) <= room else str(tile.key)[:room] for tile in self._tiles]
         found: dict[str, Any] = {
             "left": column + 0.01, "right": column + 0.99, "bottom": top - self._height + 0.01, "top": top - 0.01,
             "x": column + 0.5, "y": top - (self._height - 1) / 2, "text": list(map(without_math, titles)),

@@ -6,12 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Legend, LegendItem
+from bokeh.models import ColumnDataSource, CustomJS, Legend, LegendItem
 
 from dashboard.views.push import push
-from dashboard.views.style import grow
+from dashboard.views.style import SCREEN, WALL, grow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bokeh.models import GlyphRenderer
     from bokeh.plotting import figure
     from numpy.typing import NDArray
@@ -22,7 +24,13 @@ Mark: TypeAlias = Literal["dead", "noisy"]
 
 # None of these is among the colours of values. A dark line below each makes them seen on bright pixels too.
 DARK, KEPT, FITTED, RING, CHOSEN = "#14181c", "#ff4d42", "#ff9d2e", "#f062c0", "#35c4ff"
+FONT = {"value": "Roboto, sans-serif"}  # of text among the pixels, as on the rest of the page
 MARKS: dict[Mark, tuple[str, str]] = {"dead": ("x", "#ff4a4a"), "noisy": ("triangle", "#ff8c1a")}
+# Samples of marks are 0.4 of the smaller side; the theme makes that side small. They grow with the text.
+SAMPLES = """
+const size = Math.round(1.7 * Math.min(high, Math.max(low, wide * innerWidth + tall * innerHeight + base)))
+if (cb_obj.glyph_width != size || cb_obj.glyph_height != size) cb_obj.setv({glyph_width: size, glyph_height: size})
+"""
 WORDS = {
     "kept": "pixels after cleaning", "fitted": "Hillas ellipse and axis", "ring": "muon ring", "dead": "dead pixel",
     "noisy": "noisy pixel",
@@ -41,7 +49,7 @@ class Overlay:
     """
 
     def __init__(self, plot: figure, *, wall: bool = False) -> None:
-        self._plot, self._thick = plot, 1.6 if wall else 1.0
+        self._plot, self._thick = plot, 2.0 if wall else 1.0
         self.kept, self.chosen = (_source("x0", "y0", "x1", "y1", name=name) for name in ("outline", "chosen pixel"))
         self.fitted = _source("x", "y", "length", "width", "angle", "x0", "y0", "x1", "y1", name="ellipse")
         self.ringed = _source("x", "y", "radius", name="ring")
@@ -62,12 +70,7 @@ class Overlay:
         self._items = {
             name: LegendItem(label=WORDS[name], renderers=[each], visible=False) for name, each in drawn.items()
         }
-        self._legend = Legend(
-            items=list(self._items.values()), orientation="horizontal", location="left", padding=0, margin=0, spacing=10,
-            visible=False, border_line_color=None, background_fill_color=None, glyph_width=16, label_standoff=3,
-        )  # fmt: skip
-        plot.add_layout(self._legend, "above")
-        grow(self._legend, wall=wall)
+        self._legend = legend_above(plot, self._items, wall=wall)
 
     def _lines(self, source: ColumnDataSource, colour: str, width: float) -> GlyphRenderer:
         for ink, wide in ((DARK, width + 1.6), (colour, width)):
@@ -141,10 +144,28 @@ class Overlay:
         self._explain(name, len(x) > 0)
 
     def _explain(self, name: str, there: bool) -> None:
-        item = self._items[name]
-        if item.visible != there:
-            item.visible = there
-            self._legend.visible = any(each.visible for each in self._items.values())
+        explain(self._legend, self._items[name], there)
+
+
+def legend_above(plot: figure, items: Mapping[str, LegendItem], *, wall: bool = False) -> Legend:
+    """Return a legend in one line above a figure, not seen as long as none of its items is."""
+    legend = Legend(
+        items=list(items.values()), orientation="horizontal", location="left", padding=0, margin=0, spacing=10,
+        visible=False, border_line_color=None, background_fill_color=None, label_standoff=2,
+    )  # fmt: skip
+    plot.add_layout(legend, "above")
+    grow(legend, wall=wall)
+    script = CustomJS(args=WALL if wall else SCREEN, code=SAMPLES)
+    legend.js_on_change("glyph_width", script)
+    legend.js_on_change("glyph_height", script)
+    return legend
+
+
+def explain(legend: Legend, item: LegendItem, there: bool) -> None:
+    """Show an item, or not; the legend is seen if any of its items is."""
+    if item.visible != there:
+        item.visible = there
+        legend.visible = any(each.visible for each in legend.items)
 
 
 def _source(*columns: str, name: str) -> ColumnDataSource:

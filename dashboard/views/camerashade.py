@@ -18,10 +18,13 @@ Scale: TypeAlias = Literal["linear", "log", "symmetric"]
 Limits: TypeAlias = Literal["full", "robust"] | tuple[float, float]
 
 OUTSIDE, MISSING = 0, 1  # numbers of the palette
-DECADES = 3  # that a logarithmic scale spans, at most, unless limits are given
+NO_VALUE = f"{ZERO}70"  # lets the page shine through: large parts of a camera may have none
+DECADES = 2  # that a logarithmic scale spans, at most, unless limits are given: fainter pixels are noise
 
 
-def limits_of(values: NDArray[np.floating], scale: Scale, limits: Limits) -> tuple[float, float]:
+def limits_of(
+    values: NDArray[np.floating], scale: Scale, limits: Limits, *, decades: float = DECADES
+) -> tuple[float, float]:
     """Return the values of the first and the last colour.
 
     Parameters
@@ -29,16 +32,18 @@ def limits_of(values: NDArray[np.floating], scale: Scale, limits: Limits) -> tup
     values
         Any shape; those that are not finite do not count.
     scale
-        "symmetric" puts zero into the middle; "log" spans three decades at most.
+        "symmetric" puts zero into the middle; "log" leaves out what is not positive.
     limits
         "full": from the lowest to the highest; "robust" leaves out the lowest percent and the highest half percent.
+    decades
+        That a logarithmic scale spans at most, unless its limits are given.
 
     Examples
     --------
     >>> limits_of(np.array([-2.0, 5.0]), "symmetric", "full")
     (-5.0, 5.0)
     >>> limits_of(np.array([-2.0, 5.0, 5000.0]), "log", "full")
-    (5.0, 5000.0)
+    (50.0, 5000.0)
     """
     if not isinstance(limits, str):
         low, high = map(float, limits)
@@ -46,7 +51,7 @@ def limits_of(values: NDArray[np.floating], scale: Scale, limits: Limits) -> tup
             high = max(abs(low), abs(high))
             low = -high
         if scale == "log" and low <= 0 < high:
-            low = high / 10**DECADES
+            low = high / 10**decades
         if -math.inf < low < high < math.inf and not (scale == "log" and low <= 0):
             return low, high
     used = values[np.isfinite(values) & ((values > 0) if scale == "log" else True)]
@@ -61,7 +66,7 @@ def limits_of(values: NDArray[np.floating], scale: Scale, limits: Limits) -> tup
     else:
         low, high = float(used.min()), float(used.max())
     if scale == "log":
-        low = max(low, high / 10**DECADES)
+        low = max(low, high / 10**decades)
         return low, high if high > low else low * 10
     return low, high if high > low else low + max(1.0, abs(low) * 1e-3)
 
@@ -74,7 +79,7 @@ def palette_of(scale: Scale) -> tuple[str, ...]:
 def picture_palette(scale: Scale) -> tuple[str, ...]:
     """Return 256 colours for `numbers`: none outside of the camera, grey without a value, then those of values."""
     colours = palette_of(scale)
-    return ("#00000000", ZERO, *(colours[round(at)] for at in np.linspace(0, len(colours) - 1, 254)))
+    return ("#00000000", NO_VALUE, *(colours[round(at)] for at in np.linspace(0, len(colours) - 1, 254)))
 
 
 def numbers(values: NDArray[np.floating], scale: Scale, limits: tuple[float, float]) -> NDArray[np.uint8]:
