@@ -75,6 +75,10 @@ class Parcel:
         self._columns.setdefault(source.id, {}).update(packed)
         return True
 
+    def give_back(self, source: ColumnDataSource) -> dict[str, Any]:
+        """Return the columns of a source that would be sent, and forget them: later ones go another way, before them."""
+        return {name: source.data[name] for name in self._columns.pop(source.id, {})}
+
     def _send(self) -> None:
         if not self._columns:
             return
@@ -114,7 +118,7 @@ def push(source: ColumnDataSource, columns: Mapping[str, Any]) -> None:
     changed = {name: values for name, values in columns.items() if name not in held or not _same(values, held[name])}
     parcel = _open.get()
     if changed and not (parcel and parcel.take(source, changed)):
-        held.update(changed)
+        held.update((parcel.give_back(source) if parcel else {}) | changed)
 
 
 def _same(new: Any, old: Any) -> bool:
