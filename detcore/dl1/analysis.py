@@ -68,9 +68,9 @@ def statistics_flags(data: xr.Dataset, dead_below: float = 0.2, noisy_above: flo
     if missing:
         msg = f"the result has no {', '.join(missing)}; reduce with the part 'pixels'"
         raise ValueError(msg)
-    if not (dead_below >= 0 and noisy_above >= 0):
+    if not (dead_below >= 0 and noisy_above > 0):
         msg = (
-            f"dead_below and noisy_above: expected numbers that are not negative, found {dead_below} and {noisy_above}"
+            f"dead_below and noisy_above: expected numbers of 0 or more, and above 0; found {dead_below}, {noisy_above}"
         )
         raise ValueError(msg)
     n_images = data["n_images"].values
