@@ -149,7 +149,7 @@ def array() -> tuple[Station, ...]:
         place = round(float(x), 1), round(float(y), 1), round(float(height), 1)
         dead, noisy = bad.get(number, ((), ()))
         if number <= 4:
-            one = Station(number, "LST", "LST", large, 28.0, place, 386.0, 0.10, 1.7, 1.0, 40, 120, dead, noisy)
+            one = Station(number, "LST", "LST", large, 28.0, place, 386.0, 0.10, 1.7, 1.0, 40, 80, dead, noisy)
         elif number <= 10:
             one = Station(number, "MST", "MST", medium, 16.0, place, 100.0, 0.09, 1.3, 0.25, 30, 100, dead, noisy)
         else:

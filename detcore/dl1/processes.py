@@ -97,12 +97,14 @@ def serve() -> None:
     """Do the job that comes through the standard input, and answer on the standard output."""
     import os  # noqa: PLC0415 - only here
 
+    from detcore.dl1.logs import handler  # noqa: PLC0415
     from detcore.dl1.writing import write_run  # noqa: PLC0415 - that module is not needed to start processes
 
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not get into the answer
     level = pickle.load(sys.stdin.buffer)
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=max(level, logging.INFO), handlers=[handler(level)])  # other libraries tell too much
+    logging.getLogger("detcore").setLevel(level)
     try:
         job = pickle.load(sys.stdin.buffer)
         with answer:
