@@ -83,14 +83,16 @@ def reduction(cuts: Cuts | None = None, schema: xr.Dataset | None = None, *, par
         msg = f"no part {unknown[0]!r}; there are {', '.join(PARTS)}"
         raise ValueError(msg)
     last = LIVE_IMAGES if schema is not None and schema.attrs.get(LIVE) else MAX_IMAGES
-    steps = cuts.steps()
     wanted: list[Reduction] = [Overview(cuts=cuts), EventCounts().after(*cuts.of_events())]
+    of_images: list[Reduction] = []
     if "pixels" in parts:
-        wanted.append(PixelStatistics(above=cuts.occupancy_above).after(*steps))
+        of_images.append(PixelStatistics(above=cuts.occupancy_above))
     if "table" in parts:
-        wanted.append(ImageTable(last=last).after(*steps))
+        of_images.append(ImageTable(last=last))
     if "distributions" in parts:
-        wanted.append(Distributions().after(*steps))
+        of_images.append(Distributions())
+    if of_images:  # together behind the steps: these also run for the empty chunk that tells what the columns are
+        wanted.append(Together(reductions=tuple(of_images)).after(*cuts.steps()))
     return Together(reductions=tuple(wanted))
 
 

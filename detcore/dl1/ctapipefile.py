@@ -331,7 +331,7 @@ class CtapipeFile(Dl1File):
             decoded = facts[name].decode(stored if stored.ndim == 2 else stored[:, 0])
             values[name] = decoded != 0 if name == "image_mask" else np.ascontiguousarray(decoded, np.float32)
         keys = {key: block[key].astype(np.int64) for key in KEYS}
-        true = self._true(file, place, n, rows, keys, remembered)
+        true = self._true(file, place, n, rows, keys, remembered) if self.with_truth else None
         return Images(
             **keys,
             row=rows.astype(np.int64),

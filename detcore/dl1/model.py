@@ -146,6 +146,8 @@ class Dl1File(ABC):
     path: str
     format: str
     time_unit: str = "ns"
+    with_truth: bool = True
+    """Set it to False and images come without ``true_image``, which is a third of the work."""
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, pairwise, zip_longest
@@ -195,7 +196,7 @@ class Contents:
             found = self.file.rows(tel_id, indices=np.arange(start, stop))
         else:
             found = self.file.rows(tel_id, start, stop)
-        data = {str(name): one for name, one in found.variables.items() if name != "true_image"}
+        data = {str(name): one for name, one in found.variables.items()}
         data["entry"] = xr.Variable(EVENT, found["row"].values + self.before[tel_id])
         data |= self.events.of(tel_id, found["obs_id"].values, found["event_id"].values)
         attrs = {
@@ -315,7 +316,8 @@ def _remembered(path: str, fingerprint: str, camera: str, telescopes: tuple[int,
 
 @lru_cache(maxsize=KEPT)
 def _contents(path: str, _fingerprint: str, camera: str, telescopes: tuple[int, ...]) -> Contents:
-    file = file_of(path)
+    file = copy(file_of(path))
+    file.with_truth = False
     names = {int(str(tel_id)): str(name) for tel_id, name in file.telescopes["camera"].items()}
     all_counts = {tel_id: _count(file, tel_id) for tel_id in sorted(names)}
     reasons = [f"no telescope {one}" for one in telescopes if one not in names]

@@ -78,10 +78,13 @@ def test_attributes_say_what_it_is(own):
     assert (data.attrs["time_unit"], data.attrs["frame"], data.attrs["occupancy_above"]) == ("ns", "telescope", 6)
     assert (data.attrs["status"], json.loads(data.attrs["problems"])) == ("complete", [])
     provenance = json.loads(data.attrs["provenance"])
-    (table,) = [
-        one for one in provenance["reduction"]["reductions"] if one.get("reduction", {}).get("name") == "ImageTable"
+    behind = provenance["reduction"]["reductions"][-1]
+    assert [step["name"] for step in behind["steps"]] == ["Chosen", "Parametrised"]
+    assert [one["name"] for one in behind["reduction"]["reductions"]] == [
+        "PixelStatistics",
+        "ImageTable",
+        "Distributions",
     ]
-    assert [step["name"] for step in table["steps"]] == ["Chosen", "Parametrised"]
     assert provenance["inputs"][str(own.path)]["rows"] == len(own.images[5])
 
 

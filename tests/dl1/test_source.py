@@ -114,6 +114,16 @@ def test_real_files_give_each_image_once(shared, name):
             assert chunks[0].attrs["time_unit"] == ("sample" if "ctaml" in name else "ns")
 
 
+def test_true_images_are_not_read(own):
+    source = open_files(own.path)
+    assert "true_image" not in next(chunks_of(source))
+    with dl1.open(own.path) as file:
+        assert "true_image" in file.rows(1, 0, 3), "they stay what others read"
+        file.with_truth = False
+        assert "true_image" not in file.rows(1, 0, 3)
+        assert "true_image" not in file.rows(1, indices=[2])
+
+
 def test_first_goes_by_images_where_these_are_not_those_of_the_trigger(ctapipe_files, tmp_path):
     made = ctapipe_files.content()
     made.events["mask"][:, 0] = True  # telescope 1 is said to have triggered always, but has no image of some events
