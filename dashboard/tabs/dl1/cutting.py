@@ -36,8 +36,8 @@ IMAGES = {
     "min_pixels": ("Pixels ≥", "all"),
 }
 EVENTS = {
-    "energy_min": ("E ≥ (TeV)", "all"), "energy_max": ("E ≤ (TeV)", "all"), "multiplicity_min": ("Telescopes ≥", "all"),
-    "multiplicity_max": ("Telescopes ≤", "all"),
+    "energy_min": ("E ≥ (TeV)", "all"), "energy_max": ("E ≤ (TeV)", "all"), "multiplicity_min": ("Multiplicity ≥", "all"),
+    "multiplicity_max": ("Multiplicity ≤", "all"),
 }  # fmt: skip
 HEADING = {"font-weight": "600", "opacity": "0.85"}
 EXAMPLE = "(hillas_width < 0.2) & (leakage_intensity_width_2 < 0.1)"
@@ -67,7 +67,7 @@ class CutsPanel(Panel):
         self._main = pmui.Checkbox(label="main island only", value=False, size="small", margin=(3, 4))
         self._main.param.watch(lambda event: self._changed(main_island=bool(event.new)), "value")
         self._numbers = {
-            name: NumberField(label, partial(self._typed, name), self._complain, empty=empty, width=112)
+            name: NumberField(label, partial(self._typed, name), self._complain, empty=empty, width=126)
             for name, (label, empty) in (IMAGES | EVENTS).items()
         }
         self._particles = pmui.CheckButtonGroup(options=[], value=[], **COMPACT)

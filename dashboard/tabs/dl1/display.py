@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 STEP: dict[str, Any] = {"size": "small", "margin": (4, 0), "width": 36}
 SHOWN = {"All": "all", "Kept": "kept", "Simulated": "truth"}
-COLUMNS = {"name": "Parameter", "ours": "This cleaning", "file": "The file's", "unit": "Unit"}
+COLUMNS = {"name": "Parameter", "ours": "Now", "file": "In the file", "unit": "Unit"}
 # Parameters of the table below the cameras, in degrees and in metres.
 SKY = {
     "hillas_intensity": ("Size", "p.e."), "hillas_length": ("Length", "deg"), "hillas_width": ("Width", "deg"),
@@ -87,7 +87,7 @@ class Display:
             column(pane(self.charge.figure)), column(pane(self.time.figure)), sizing_mode="stretch_both", margin=0,
             styles={"flex": "13 1 0"},
         )  # fmt: skip
-        self.tables = [Table(COLUMNS, widths={"ours": 104, "file": 84, "unit": 70}) for _ in range(2)]
+        self.tables = [Table(COLUMNS, widths={"ours": 86, "file": 92, "unit": 70}) for _ in range(2)]
         for table in self.tables:
             table.widget.min_height = 100
         lower = pn.Row(

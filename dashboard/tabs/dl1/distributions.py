@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dashboard.tabs.dl1.look import Named
 
-BINS = 48
+BINS = (12, 48)  # fewest, most
 MANY = 200  # values from which on the rarest are left outside
 RARE = 0.05  # percent of the values on either side
 WHOLE = 60  # whole numbers up to that many have a bin each
@@ -51,7 +51,8 @@ def edges_of(values: Sequence[ArrayLike], *, log: bool = False) -> NDArray[np.fl
         low, high = math.log10(low), math.log10(high)
     if high - low <= 1e-9 * max(abs(high), 1.0):
         low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, BINS + 1)
+    bins = int(np.clip(2 * np.sqrt(kept.size), *BINS))
+    edges = np.linspace(low, high, bins + 1)
     return np.asarray(10**edges if log else edges, np.float64)
 
 

@@ -191,6 +191,7 @@ def compute(data: dict[str, xr.Dataset], facts: Facts, wish: Wish) -> Results:
     """
     tables = [frame for one in data.values() if len(frame := dl1.event_table(one))]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEYS, "tel_id"])
+    units: dict[str, str] = {name: unit for one in tables for name, unit in one.attrs.get("units", {}).items()}
     rows = pd.MultiIndex.from_frame(facts.events[KEYS])
     if rows.is_unique:
         table["place"] = rows.get_indexer(pd.MultiIndex.from_frame(table[KEYS])) if len(table) else np.zeros(0, int)
@@ -198,6 +199,7 @@ def compute(data: dict[str, xr.Dataset], facts: Facts, wish: Wish) -> Results:
         known = {key: number for number, key in reversed(list(enumerate(rows)))}
         table["place"] = [known.get(key, -1) for key in table[KEYS].itertuples(index=False, name=None)]
     table = table.sort_values(["place", "tel_id"], kind="stable", ignore_index=True)
+    table.attrs["units"] = units
     places = np.unique(table["place"].to_numpy(np.int64))
     limits = {
         name: value for name, value in (("dead_below", wish.dead), ("noisy_above", wish.noisy)) if value is not None
