@@ -24,7 +24,7 @@ from dashboard.views.camerashade import limits_of
 from dashboard.views.channelmap import SEQUENTIAL, log_ticks
 from dashboard.views.push import push
 from dashboard.views.square import Square
-from dashboard.views.style import MUTED, blank, digits, grow
+from dashboard.views.style import MUTED, ZERO, blank, digits, grow
 from dashboard.views.viewport import without_math
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ArrayView:
         hollow = plot.scatter(
             "x", "y", size="size", source=self.others, fill_color=None, line_color=MUTED, line_width=1.5 * thick
         )
-        self._mapper = LogColorMapper(palette=SEQUENTIAL, low=1, high=10)
+        self._mapper = LogColorMapper(palette=SEQUENTIAL, nan_color=ZERO, low=1, high=10)
         filled = plot.scatter(
             "x", "y", size="size", source=self.telescopes, fill_color={"field": "intensity", "transform": self._mapper},
             line_color=MUTED, line_width=1.5 * thick,

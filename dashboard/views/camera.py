@@ -261,8 +261,10 @@ class CameraView:
         limits
             "full": lowest and highest value; "robust": without the lowest percent and the highest half percent; or values.
         """
-        self._scale, self._wish = scale or self._scale, limits or self._wish
-        self._recolour()
+        wanted = (scale or self._scale, limits or self._wish)
+        if wanted != (self._scale, self._wish):
+            self._scale, self._wish = wanted
+            self._recolour()
 
     def _recolour(self) -> None:
         scale, log = self._scale, self._scale == "log"

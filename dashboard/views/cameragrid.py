@@ -177,9 +177,10 @@ class CameraGrid:
         common
             One scale for all cameras; else each camera has its own, and colours are shares of its brightest pixel.
         """
-        self._scale = scale or self._scale
-        self._common = self._common if common is None else common
-        self._redraw()
+        wanted = (scale or self._scale, self._common if common is None else common)
+        if wanted != (self._scale, self._common):
+            self._scale, self._common = wanted
+            self._redraw()
 
     def choose(self, key: int | None) -> None:
         """Draw a frame around the tile with that key, or none."""
