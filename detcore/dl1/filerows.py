@@ -42,11 +42,13 @@ def file_parameters(file: Dl1File, tel_id: int, obs_id: int, event_id: int, row:
         return None
     with hdffile.opened(file.path) as opened:
         table = hdffile.table(opened, f"{PARAMETERS}/tel_{tel_id:03d}")
-        if table is not None and row < len(table) and all(key in table.dtype.names for key in KEYS):
-            block = hdffile.picked(table, np.array([row]), file.fingerprint)
-            if (int(block[KEYS[0]][0]), int(block[KEYS[1]][0])) == (obs_id, event_id):
-                facts = _facts(file.path, file.fingerprint, table.name)
-                values = {str(name): facts[name].decode(block[name]) for name in table.dtype.names}
+        if table is not None and row < len(table):
+            state = file.fingerprint
+            block = hdffile.picked(table, np.array([row]), state)
+            names = block.dtype.names or ()
+            if set(KEYS) <= set(names) and tuple(int(block[key][0]) for key in KEYS) == (obs_id, event_id):
+                facts = _facts(file.path, state, table.name)
+                values = {str(name): facts[name].decode(block[name]) for name in names}
                 return _plain({name: one[0] for name, one in values.items() if one.ndim == 1})
     # another order than that of the images, or one table for each type of telescope
     found = file.parameters(tel_id)

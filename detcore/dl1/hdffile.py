@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import h5py
 import hdf5plugin  # noqa: F401 - makes blosc, zstd, ... known to HDF5
 import numpy as np
+from typing_extensions import override
 
 from detcore.core.handles import close_all, lease
 from detcore.core.source import TruncatedFile, UnknownFormat
@@ -31,7 +32,20 @@ SAMPLES: Final = 8  # rows that are compared before two tables are taken to be i
 KINDS: Final = "biufS"  # numbers and texts of fixed length; nothing with references or variable lengths
 
 
-def open_hdf5(path: str) -> h5py.File:
+class OpenFile(h5py.File):  # type: ignore[misc]  # h5py has no types
+    """An open file that remembers which of its tables were found and checked: that takes longer than to read a row."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "r")
+        self.checked: dict[str, h5py.Dataset] = {}
+
+    @override
+    def close(self) -> None:
+        self.checked.clear()
+        super().close()
+
+
+def open_hdf5(path: str) -> OpenFile:
     """Open a file for reading; its errors say what to do.
 
     Raises
@@ -53,7 +67,7 @@ def open_hdf5(path: str) -> h5py.File:
     # of a file that was written anew in its place HDF5 would go on to show the old one, as long as that is open
     close_all(path)
     try:
-        return h5py.File(path, "r")
+        return OpenFile(path)
     except OSError as error:
         words = " ".join(str(error).split())[:200]
         if "signature not found" in words:
@@ -125,6 +139,9 @@ def table(file: h5py.File, name: str) -> h5py.Dataset | None:
         It is no table, has columns of a kind that is not read, keeps values in other files, or claims more rows than
         the file holds.
     """
+    checked = file.checked if isinstance(file, OpenFile) else {}
+    if name in checked:
+        return checked[name]
     found = node(file, name)
     if found is None:
         return None
@@ -156,6 +173,7 @@ def table(file: h5py.File, name: str) -> h5py.Dataset | None:
     if rows > there:
         msg = f"{where} claims {rows} rows, but the file holds {there}; it is damaged or incomplete"
         raise ValueError(msg)
+    checked[name] = found
     return found
 
 
@@ -233,16 +251,18 @@ def picked(found: h5py.Dataset, rows: NDArray[np.int64], state: str) -> NDArray[
         Of the file: changes when it does.
     """
     size, total = chunk_rows(found), len(found)
-    block = np.zeros(len(rows), found.dtype.newbyteorder("="))
+    block: NDArray[Any] | None = None
     for low in (np.unique(rows // size) * size).tolist():
 
         def make(low: int = low) -> NDArray[Any]:
             return read_rows(found, low, min(low + size, total))
 
         chunk = CHUNKS.get((found.file.filename, state, found.name, low), make)
+        if block is None:
+            block = np.zeros(len(rows), chunk.dtype)
         mine = rows // size * size == low
         block[mine] = chunk[rows[mine] - low]
-    return block
+    return np.zeros(0, found.dtype.newbyteorder("=")) if block is None else block
 
 
 def alike(one: h5py.Dataset, other: h5py.Dataset, names: Sequence[str]) -> bool:

@@ -65,12 +65,13 @@ def pointing_of(file: Dl1File, tel_id: ArrayLike, obs_id: ArrayLike, time: Any =
     tel_ids, runs = np.atleast_1d(np.asarray(tel_id)), np.atleast_1d(np.asarray(obs_id))
     found = np.full((len(tel_ids), 2), np.nan)
     if isinstance(file, CtapipeFile):
-        when = None if time is None else _nanoseconds(time)
+        when: NDArray[np.int64] | None = None
         for one in np.unique(tel_ids).tolist():
             track = _track(file.path, file.fingerprint, int(one))
             mine = np.flatnonzero(tel_ids == one)
             found[mine] = [track.runs.get(run, (np.nan, np.nan)) for run in runs[mine].tolist()]
-            if when is not None and len(track.time):
+            if time is not None and len(track.time):
+                when = _nanoseconds(time) if when is None else when
                 late = mine[np.isnan(found[mine]).any(axis=1)]
                 late = late[(when[late] >= track.time[0]) & (when[late] <= track.time[-1])]
                 # relative to the first, because a double does not hold nanoseconds since 1970
