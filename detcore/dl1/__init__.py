@@ -44,8 +44,8 @@ from detcore.dl1.grid import NoLattice as NoLattice
 from detcore.dl1.hillas import hillas as hillas
 from detcore.dl1.mappedfile import write_images as write_images
 from detcore.dl1.mapper import ImageMapper as ImageMapper
-from detcore.dl1.mapper import ImageMapping as ImageMapping
-from detcore.dl1.mapper import image_mapping as image_mapping
+from detcore.dl1.mapping import ImageMapping as ImageMapping
+from detcore.dl1.mapping import image_mapping as image_mapping
 from detcore.dl1.model import EVENT_TYPES as EVENT_TYPES
 from detcore.dl1.model import PARTICLES as PARTICLES
 from detcore.dl1.model import Dl1File as Dl1File

@@ -6,171 +6,23 @@ Each mapping is one sparse matrix, built once for a camera and applied to as man
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from scipy import sparse
 
-from detcore.dl1.grid import lattice
-from detcore.dl1.weights import HEXAGONAL_ONLY, MAPPING_METHODS, RESIZABLE, axial, turned, weights
+from detcore.dl1.mapping import image_mapping
+from detcore.dl1.weights import HEXAGONAL_ONLY, MAPPING_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+    from scipy import sparse
 
     from detcore.dl1.geometry import Camera
+    from detcore.dl1.mapping import ImageMapping
 
 T = TypeVar("T")
-
-BLOCK: Final = 64  # images in one product
-TILE: Final = 512  # cells that are transposed at once, so that both sides stay in the cache
-LARGEST: Final = 2048  # edge of an image, cells
-
-
-@dataclass(frozen=True, eq=False)
-class ImageMapping:
-    """How the pixels of a camera become an image.
-
-    Parameters
-    ----------
-    weights
-        (pixel, cell) float32; cells row by row from the top.
-    shape
-        Of the image: rows, columns.
-    index_matrix
-        (row, column) number of the pixel of each cell, -1 outside of the camera; of axial addressing only.
-    """
-
-    weights: sparse.csr_array
-    shape: tuple[int, int]
-    index_matrix: NDArray[np.int64] | None = None
-
-    @cached_property
-    def _cells(self) -> sparse.csr_array:
-        return sparse.csr_array(self.weights.T)
-
-    @cached_property
-    def _sources(self) -> NDArray[np.intp] | None:
-        """Which pixel each cell shows, one behind the last for none; None if a cell shows several."""
-        cells = self._cells
-        if not cells.nnz or np.diff(cells.indptr).max() > 1 or np.any(cells.data != cells.data[0]):
-            return None
-        sources = np.full(cells.shape[0], cells.shape[1])
-        sources[np.diff(cells.indptr) == 1] = cells.indices
-        return sources
-
-    def apply(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Map images.
-
-        Parameters
-        ----------
-        images
-            (event, pixel, channel).
-
-        Returns
-        -------
-        ndarray
-            (event, row, column, channel); float32, or float64 for what float32 cannot hold.
-        """
-        n, n_pixels, channels = images.shape
-        kind = np.result_type(images.dtype, np.float32)
-        n_cells = self.shape[0] * self.shape[1]
-        out = np.empty((n, n_cells, channels), kind)
-        sources = self._sources
-        for start in range(0, n, BLOCK):
-            block = images[start : start + BLOCK].astype(kind, copy=False)
-            target = out[start : start + BLOCK]
-            if sources is not None:  # no sums: the pixels are only handed out
-                pixels = np.zeros((len(block), n_pixels + 1, channels), kind)
-                np.multiply(block, self._cells.data[0], out=pixels[:, :-1])
-                one = channels == 1
-                np.take(pixels[..., 0] if one else pixels, sources, 1, target[..., 0] if one else target, "clip")
-                continue
-            transposed = np.ascontiguousarray(block.transpose(1, 0, 2)).reshape(n_pixels, -1)
-            cells = (self._cells @ transposed).reshape(-1, len(block), channels)
-            for first in range(0, n_cells, TILE):
-                target[:, first : first + TILE] = cells[first : first + TILE].transpose(1, 0, 2)
-        return out.reshape(n, *self.shape, channels)
-
-
-def image_mapping(
-    camera: Camera,
-    method: str = "oversampling",
-    size: int | None = None,
-    *,
-    padding: int = 0,
-    rotate_camera: bool = False,
-    mask_interpolation: bool = False,
-    normalize: bool | None = None,
-) -> ImageMapping:
-    """Return the mapping of a camera, from memory if it was asked for before.
-
-    Parameters
-    ----------
-    camera
-        Its positions, shape and rotation count.
-    method
-        See `ImageMapper`.
-    size
-        Edge of the image without padding, cells; None: what fits the camera. Of the interpolating methods only.
-    padding
-        Empty cells on each side.
-    rotate_camera, mask_interpolation, normalize
-        See `ImageMapper`.
-
-    Raises
-    ------
-    ValueError
-        A method or size that cannot be, or pixels that do not lie on lines (`NoLattice`).
-    """
-    if method not in MAPPING_METHODS:
-        msg = f"unknown mapping method {method!r}; there are {', '.join(MAPPING_METHODS)}"
-        raise ValueError(msg)
-    wished = size if method in RESIZABLE else None
-    if wished is not None and not 1 <= wished <= LARGEST:
-        msg = f"expected an image of 1 to {LARGEST} cells, found {wished}"
-        raise ValueError(msg)
-    if not 0 <= padding <= LARGEST:
-        msg = f"expected a padding of 0 to {LARGEST} cells, found {padding}"
-        raise ValueError(msg)
-    geometry = _Geometry(camera.key, camera)
-    return _image_mapping(geometry, method, wished, padding, rotate_camera, mask_interpolation, normalize)
-
-
-@dataclass(frozen=True)
-class _Geometry:
-    key: str
-    camera: Camera = field(compare=False)  # cameras that differ in focal length share a mapping
-
-
-@lru_cache(maxsize=64)
-def _image_mapping(
-    geometry: _Geometry, method: str, size: int | None, padding: int, rotate: bool, masked: bool, normalize: bool | None
-) -> ImageMapping:
-    camera = geometry.camera
-    lines = lattice(camera.pixel_x, camera.pixel_y, camera.shape, camera.rotation)
-    if lines.size > LARGEST:
-        msg = f"{camera.name}: {camera.n_pixels} pixels spread over {lines.size} cells; at most {LARGEST} are drawn"
-        raise ValueError(msg)
-    table = weights(lines, method, size, masked=masked, normalize=normalize)
-    edge = round(table.shape[1] ** 0.5)
-    if rotate:
-        table = turned(table, edge, lines)
-    whole = edge + 2 * padding
-    index_matrix = None
-    if method == "axial_addressing":
-        line, place, _ = axial(lines)
-        row, column = (line, place) if lines.rows_along_x else (place, line)
-        index_matrix = np.full((whole, whole), -1)
-        index_matrix[whole - 1 - padding - row, column + padding] = np.arange(camera.n_pixels)
-    if padding:
-        pixel, cell = table.nonzero()
-        cell = (cell // edge + padding) * whole + cell % edge + padding
-        table = sparse.csr_array((table.data, (pixel, cell)), (camera.n_pixels, whole * whole))
-    return ImageMapping(table, (whole, whole), index_matrix)
 
 
 class ImageMapper:

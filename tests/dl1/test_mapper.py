@@ -10,7 +10,8 @@ import pytest
 
 from detcore.dl1.geometry import Camera, camera_of_positions
 from detcore.dl1.grid import NoLattice, lattice
-from detcore.dl1.mapper import BLOCK, ImageMapper, image_mapping
+from detcore.dl1.mapper import ImageMapper
+from detcore.dl1.mapping import BLOCK, image_mapping
 from detcore.dl1.weights import HEXAGONAL_ONLY, MAPPING_METHODS, RESIZABLE, weights
 
 if TYPE_CHECKING:

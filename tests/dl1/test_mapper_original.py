@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detcore.dl1.geometry import Camera
-from detcore.dl1.mapper import image_mapping
+from detcore.dl1.mapping import image_mapping
 from detcore.dl1.weights import HEXAGONAL_ONLY
 
 if TYPE_CHECKING:
