@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -38,8 +39,15 @@ class Bins(NamedTuple):
     log: bool = False
 
     def edges(self) -> NDArray[np.float64]:
-        """Return the (bin + 1,) edges."""
-        return (np.geomspace if self.log else np.linspace)(self.low, self.high, self.number + 1)
+        """Return the (bin + 1,) edges; read-only."""
+        return _edges(self)
+
+
+@lru_cache(maxsize=64)
+def _edges(bins: Bins) -> NDArray[np.float64]:
+    edges = (np.geomspace if bins.log else np.linspace)(bins.low, bins.high, bins.number + 1)
+    edges.setflags(write=False)
+    return edges
 
 
 IN_DEGREES: Final = {
@@ -82,7 +90,7 @@ class Distributions(Sums):
     @override
     def empty(self, schema: xr.Dataset) -> Tally:
         state = super().empty(schema)
-        state.facts = {name: dict(schema[name].attrs) for name in self.columns if name in schema.variables}
+        state.facts = {name: dict(schema.variables[name].attrs) for name in self.columns if name in schema.variables}
         return state
 
     @override
@@ -107,7 +115,7 @@ class Distributions(Sums):
             data[f"dist_{name}"] = ((TELESCOPE, f"bin_{name}"), counts[:, 1:-1], {"long_name": "Images"})
             data[f"outside_{name}"] = ((TELESCOPE, "side"), counts[:, [0, -1]])
             scale = {"scale": "log" if one.log else "linear"}
-            coords[f"edge_{name}"] = (f"edge_{name}", one.edges(), state.facts[name] | scale)
+            coords[f"edge_{name}"] = (f"edge_{name}", one.edges().copy(), state.facts[name] | scale)
         return xr.Dataset(data, coords)
 
 

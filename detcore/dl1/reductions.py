@@ -5,16 +5,18 @@ A chunk is what `source` describes; `steps.Parametrised` adds what is calculated
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
 from typing_extensions import override
 
-from detcore.core.parameters import Names  # noqa: TC001 - pydantic reads it
+from detcore.core.parameters import Names
+from detcore.core.reduction import Reduction
 from detcore.core.schema import EVENT, require
-from detcore.core.series import Series
+from detcore.core.source import natural
 from detcore.dl1 import sums
 from detcore.dl1.cleaning import frozen
 from detcore.dl1.columns import TABLE, facts_of
@@ -22,8 +24,12 @@ from detcore.dl1.model import PIXEL
 from detcore.dl1.steps import Cuts
 from detcore.dl1.tally import TELESCOPE, Sums, Tally, by_telescope, check, ids, moments, share
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 MAX_IMAGES: Final = 1_000_000  # of which the table keeps the parameters
 IMAGE: Final = "image"
+KEY: Final = "entry"
 MAX_MULTIPLICITY: Final = 4096  # larger ones are counted there
 PER_TELESCOPE: Final = ("count", "first", "second", "bright", "survived", "time_count", "time_first", "time_second")
 
@@ -56,7 +62,7 @@ class Overview(Sums):
     @override
     def update(self, state: Tally, chunk: xr.Dataset) -> None:
         check(state, chunk)
-        for tel_id, n in zip(*np.unique(chunk["tel_id"].values, return_counts=True), strict=True):
+        for tel_id, n in zip(*np.unique(chunk.variables["tel_id"].values, return_counts=True), strict=True):
             mine = state.sums.setdefault(int(tel_id), {"n": np.zeros((), np.int64)})
             mine["n"] = mine["n"] + n
 
@@ -79,7 +85,7 @@ class EventCounts(Sums):
 
     @override
     def update(self, state: Tally, chunk: xr.Dataset) -> None:
-        numbers = chunk["multiplicity"].values[chunk["first"].values]
+        numbers = chunk.variables["multiplicity"].values[chunk.variables["first"].values]
         mine = state.sums.setdefault(0, {"n": np.zeros(MAX_MULTIPLICITY + 1, np.int64)})
         mine["n"] += np.bincount(np.clip(numbers, 0, MAX_MULTIPLICITY), minlength=MAX_MULTIPLICITY + 1)
 
@@ -160,80 +166,116 @@ class PixelStatistics(Sums):
         return xr.Dataset(data, {TELESCOPE: ids(state)})
 
 
-class ImageTable(Series):
+class Rows(NamedTuple):
+    """Rows of the table, from one chunk: few large arrays, for many small ones take long to put together.
+
+    Parameters
+    ----------
+    part
+        The file.
+    key
+        (image,) their numbers in the file.
+    whole, real
+        (column, image) int64 and float64.
+    """
+
+    part: str
+    key: NDArray[np.int64]
+    whole: NDArray[np.int64]
+    real: NDArray[np.float64]
+
+
+@dataclass
+class Pieces:
+    """State of the table: rows in any order, the names and attributes of the columns, and how many rows were met."""
+
+    whole: list[str]
+    real: list[str]
+    labels: dict[str, dict[str, Any]]
+    rows: list[Rows] = field(default_factory=list)
+    held: int = 0
+    seen: int = 0
+
+
+class ImageTable(Reduction):
     """Parameters of each image, along `image`; see `columns.TABLE`. It grows by 450 bytes for each.
 
-    Only the last `last` images are kept; then the attribute `left_out` says how many are not in the table.
+    In the order of the files and of the images in them: `entry` is the number of the image in its file, and `part` that of
+    the file in `parts`. Only the last `last` images are kept; then the attribute `left_out` says how many there were.
     """
 
     columns: Names = Field(TABLE, description="What to keep, if it is there", min_length=1)
     last: int | None = Field(MAX_IMAGES, description="Keep only so many images, the last ones", gt=0)
 
     def _present(self, schema: xr.Dataset) -> list[str]:
-        return [name for name in self.columns if name in schema.variables]
+        variables = schema.variables
+        return [name for name in self.columns if name in variables]
 
     @override
     def needs(self, schema: xr.Dataset) -> frozenset[str]:
-        return frozenset({*self._present(schema), self.key})
+        return frozenset({*self._present(schema), KEY})
 
     @override
-    def empty(self, schema: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
-        blank = self._block(schema, self._present(schema)).isel({EVENT: slice(0, 0)})
-        labels = {name: dict(schema[name].attrs) for name in self._present(schema)}
-        return [("", blank.assign_attrs(labels=labels, seen=0, held=0))]
-
-    def _block(self, chunk: xr.Dataset, names: list[str]) -> xr.Dataset:
-        """Return the columns in two arrays: many small ones take long to put together."""
-        require(chunk, names, "the table of images")
-        kinds: dict[str, list[str]] = {"whole": [], "real": []}
-        for name in names:
-            kinds["real" if chunk.variables[name].dtype.kind == "f" else "whole"].append(name)
-        n = chunk.sizes[EVENT]
-        data: dict[str, Any] = {self.key: (EVENT, chunk[self.key].values.copy())}
-        for (kind, found), dtype in zip(kinds.items(), (np.int64, np.float64), strict=True):
-            block = np.empty((len(found), n), dtype)
-            for k, name in enumerate(found):
-                block[k] = chunk.variables[name].values
-            data[kind] = ((f"name_{kind}", EVENT), block)
-        return xr.Dataset(data, attrs={"order": kinds})
+    def empty(self, schema: xr.Dataset) -> Pieces:
+        variables, names = schema.variables, self._present(schema)
+        real = [name for name in names if variables[name].dtype.kind == "f"]
+        whole = [name for name in names if name not in real]
+        return Pieces(whole, real, {name: dict(variables[name].attrs) for name in names})
 
     @override
-    def update(self, state: list[tuple[str, xr.Dataset]], chunk: xr.Dataset) -> None:
-        first = state[0][1].attrs
-        n = chunk.sizes[EVENT]
-        block = self._block(chunk, list(first["labels"]))
-        if block.attrs["order"] != first["order"] and n:
-            msg = f"{chunk.attrs.get('file', '')}: columns are of other types than in the first file; read it by itself"
-            raise ValueError(msg)
+    def update(self, state: Pieces, chunk: xr.Dataset) -> None:
+        variables, n = chunk.variables, chunk.sizes[EVENT]
+        require(chunk, (*state.labels, KEY), "the table of images")
+        whole, real = np.empty((len(state.whole), n), np.int64), np.empty((len(state.real), n), np.float64)
+        for names, block in ((state.whole, whole), (state.real, real)):
+            for k, name in enumerate(names):
+                np.copyto(block[k], variables[name].values, casting="same_kind")
         if n:
-            state.append((chunk.attrs[self.part], block))
-        self._count(state, n)
+            state.rows.append(Rows(chunk.attrs["file"], variables[KEY].values.astype(np.int64), whole, real))
+            state.held += n
+            state.seen += n
+            self._drop(state)
 
     @override
-    def merge(self, state: list[tuple[str, xr.Dataset]], other: list[tuple[str, xr.Dataset]]) -> None:
-        state += other[1:]
-        more = other[0][1].attrs
-        self._count(state, more["held"], more["seen"])
+    def merge(self, state: Pieces, other: Pieces) -> None:
+        state.rows += other.rows
+        state.held += other.held
+        state.seen += other.seen
+        self._drop(state)
 
-    def _count(self, state: list[tuple[str, xr.Dataset]], held: int, seen: int | None = None) -> None:
-        facts = state[0][1].attrs
-        facts["held"] += held
-        facts["seen"] += held if seen is None else seen
-        if self.last and facts["held"] > self.last + self.last // 4:  # now and then, for it takes a while
-            state[1:] = self._newest(state[1:])
-            facts["held"] = sum(piece.sizes[EVENT] for _, piece in state[1:])
+    def _drop(self, state: Pieces) -> None:
+        """Forget rows that are too old; now and then, for it takes a while."""
+        if self.last and state.held > self.last + self.last // 4:
+            state.rows = self._newest(state.rows)
+            state.held = sum(len(piece.key) for piece in state.rows)
+
+    def _newest(self, pieces: list[Rows]) -> list[Rows]:
+        """Return the pieces in order, without those that are too old."""
+        pieces = sorted(pieces, key=lambda piece: (natural(piece.part), int(piece.key[0])))
+        rows, first = sum(len(piece.key) for piece in pieces), 0
+        while self.last and first < len(pieces) and rows - len(pieces[first].key) >= self.last:
+            rows -= len(pieces[first].key)
+            first += 1
+        return pieces[first:]
 
     @override
-    def finalize(self, state: list[tuple[str, xr.Dataset]]) -> xr.Dataset:
-        facts = state[0][1].attrs
-        whole = super().finalize(state)
-        columns: dict[str, Any] = {}
-        for kind, names in facts["order"].items():
-            values = whole[kind].transpose(f"name_{kind}", EVENT).values
-            columns |= {name: (IMAGE, values[k].copy(), dict(facts["labels"][name])) for k, name in enumerate(names)}
-        coords = {name: (IMAGE, whole[name].values) for name in (self.key, "part")} | {"parts": whole["parts"]}
-        left_out = facts["seen"] - whole.sizes[EVENT]
-        attrs = (
-            {"left_out": f"the table holds the last {whole.sizes[EVENT]} of {facts['seen']} images"} if left_out else {}
+    def finalize(self, state: Pieces) -> xr.Dataset:
+        pieces = self._newest(state.rows)
+        parts = list(dict.fromkeys(piece.part for piece in pieces))
+        numbers = {part: number for number, part in enumerate(parts)}
+        part = np.repeat(
+            np.array([numbers[piece.part] for piece in pieces], np.int32), [len(piece.key) for piece in pieces]
         )
-        return xr.Dataset({name: columns[name] for name in facts["labels"]}, coords, attrs=attrs)
+        kept = slice(-self.last if self.last else None, None)
+        data: dict[str, Any] = {}
+        for names, dtype, blocks in (
+            (state.whole, np.int64, [piece.whole for piece in pieces]),
+            (state.real, np.float64, [piece.real for piece in pieces]),
+        ):
+            block = np.concatenate([np.empty((len(names), 0), dtype), *blocks], axis=1)[:, kept]
+            data |= {name: (IMAGE, block[k].copy(), dict(state.labels[name])) for k, name in enumerate(names)}
+        key = np.concatenate([np.empty(0, np.int64), *(piece.key for piece in pieces)])[kept]
+        coords = {KEY: (IMAGE, key), "part": (IMAGE, part[kept]), "parts": ("parts", np.array(parts, dtype=object))}
+        words = f"the table holds the last {len(key)} of {state.seen} images"
+        attrs = {"left_out": words} if len(key) < state.seen else {}
+        return xr.Dataset({name: data[name] for name in state.labels}, coords, attrs=attrs)

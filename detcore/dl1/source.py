@@ -197,8 +197,8 @@ class Contents:
         else:
             found = self.file.rows(tel_id, start, stop)
         data = {str(name): one for name, one in found.variables.items()}
-        data["entry"] = xr.Variable(EVENT, found["row"].values + self.before[tel_id])
-        data |= self.events.of(tel_id, found["obs_id"].values, found["event_id"].values)
+        data["entry"] = xr.Variable(EVENT, found.variables["row"].values + self.before[tel_id])
+        data |= self.events.of(tel_id, found.variables["obs_id"].values, found.variables["event_id"].values)
         attrs = {
             "camera": self.cameras[tel_id],
             "time_unit": self.file.time_unit,

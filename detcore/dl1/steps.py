@@ -200,12 +200,12 @@ class Chosen(EventCuts, Step):
             ("multiplicity", self.multiplicity_min, self.multiplicity_max),
         ):
             if low is not None:
-                keep &= chunk[name].values >= low
+                keep &= chunk.variables[name].values >= low
             if high is not None:
-                keep &= chunk[name].values <= high
+                keep &= chunk.variables[name].values <= high
         for name, codes in (("tel_id", self.telescopes), ("particle", self.particle)):
             if codes:
-                keep &= np.isin(chunk[name].values, codes)
+                keep &= np.isin(chunk.variables[name].values, codes)
         kept = keep_images(chunk, keep)
         if self.telescopes and "telescopes" in chunk.attrs:
             there = tuple(one for one in chunk.attrs["telescopes"] if one in self.telescopes)
@@ -273,11 +273,11 @@ class Passing(ImageCuts, Step):
         n = chunk.sizes[EVENT]
         keep = np.ones(n, np.bool_)
         if self.min_intensity is not None:
-            keep &= chunk["hillas_intensity"].values >= self.min_intensity
+            keep &= chunk.variables["hillas_intensity"].values >= self.min_intensity
         if self.min_pixels is not None:
-            keep &= chunk["n_pixels"].values >= self.min_pixels
+            keep &= chunk.variables["n_pixels"].values >= self.min_pixels
         if self.expression.strip():
-            keep &= evaluate(self.expression, {name: chunk[name].values for name in self.columns()}, n)
+            keep &= evaluate(self.expression, {name: chunk.variables[name].values for name in self.columns()}, n)
         return keep_images(chunk, keep)
 
 

@@ -85,7 +85,7 @@ def check(state: Tally, chunk: xr.Dataset) -> None:
 
 def by_telescope(chunk: xr.Dataset) -> list[tuple[int, Any]]:
     """Return which images each telescope has; those of a source have one telescope only."""
-    ids = chunk["tel_id"].values
+    ids = chunk.variables["tel_id"].values
     if not len(ids):
         return []
     if (ids == ids[0]).all():
