@@ -331,8 +331,23 @@ def test_pixels_show_statistics_and_marks(work: Work, results: Results, name: st
     np.testing.assert_array_equal(
         panel.camera.source.data["value"], data[name].sel(telescope=3).values.astype(np.float32)
     )
-    bad = (flags["dead"] | flags["noisy"]).sel(telescope=3).values
-    assert len(panel.table.widget.value) == bad.sum()
+    for state, places in panel.camera.overlay.marked.items():
+        assert len(places.data["x"]) == flags[state].sel(telescope=3).values.sum()
+
+
+def test_a_click_shows_a_bad_pixel_in_its_camera(work: Work, results: Results) -> None:
+    wanted = Wanted()
+    panel = PixelsPanel(wanted)
+    panel.fill(now_of(work, Look(panel="pixels")))
+    rows = panel.table.widget.value
+    assert len(rows) == sum(int((one["dead"] | one["noisy"]).values.sum()) for one in results.flags.values()) > 0
+    assert set(rows["state"]) == {"dead", "noisy"}
+    panel._clicked(2)
+    tel, pixel = panel._bad[2]
+    assert wanted == {"pixels": tel}
+    assert rows["pixel"][2] == str(pixel)
+    panel.fill(now_of(work, Look(panel="pixels", pixels=tel)))
+    assert panel._chosen == (tel, pixel)
 
 
 def test_sliders_are_tried_and_then_applied() -> None:

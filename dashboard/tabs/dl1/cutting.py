@@ -31,7 +31,7 @@ SLIDERS = {  # field of the cuts -> label, first, last, step
 }
 WHOLE = {"min_pixels", "multiplicity_min", "multiplicity_max"}
 IMAGES = {
-    "time_limit": ("Time limit (ns)", "none"),
+    "time_limit": ("Within (ns)", "any time"),
     "min_intensity": ("Size ≥ (p.e.)", "all"),
     "min_pixels": ("Pixels ≥", "all"),
 }

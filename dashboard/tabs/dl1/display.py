@@ -83,7 +83,7 @@ class Display:
         self.time = CameraView("Peak time (ns)", like=self.charge, tapped=tapped, limits="robust", wall=wall)
         self.charge.figure.name, self.time.figure.name = "dl1-charge", "dl1-time"
         self.charge.source.name, self.time.source.name = "dl1-charge-pixels", "dl1-time-pixels"
-        cameras = pn.Row(
+        cameras = (pn.Column if wall else pn.Row)(
             column(pane(self.charge.figure)), column(pane(self.time.figure)), sizing_mode="stretch_both", margin=0,
             styles={"flex": "13 1 0"},
         )  # fmt: skip
@@ -199,7 +199,8 @@ class Display:
         if one.true_image is not None:
             hover["Simulated"] = (one.true_image, "p.e.")
         hover["Kept"] = (kept, "bool")
-        charge, label = one.image, "Charge (p.e.)"
+        charge: NDArray[Any] = one.image
+        label = "Charge (p.e.)"
         if look.shown == "truth" and one.true_image is not None:
             charge, label = one.true_image, "Simulated charge (p.e.)"
         elif look.shown == "kept":

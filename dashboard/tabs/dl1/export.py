@@ -158,8 +158,7 @@ def _make(name: str, now: Now, labelled: dict[str, xr.Dataset], place: Path) -> 
 
 
 def _write(data: xr.Dataset, place: Path, stem: str, ending: str | None) -> None:
-    only = {} if ending is None else {"only": (ending,)}
-    _, problems = dl1.write_all(data, place, stem, **only)
+    _, problems = dl1.write_all(data, place, stem, only=dl1.SUFFIXES if ending is None else (ending,))
     if problems:
         raise OSError("; ".join(map(str, problems)))
 

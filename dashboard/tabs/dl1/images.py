@@ -301,10 +301,9 @@ class ImagesPanel(Panel):
     def _list(self, rows: pd.DataFrame, total: int) -> None:
         self._rows = rows.iloc[:ROWS]
         first = f"; the first {ROWS}" if len(rows) > ROWS else ""
+        stay = "Previous and Next stay inside." if len(rows) < total else ""
         where = "in the box" if len(rows) < total else "in all"
-        self._words.text = (
-            f"{len(rows):,} images {where}{first}. A click shows the event; Previous and Next stay inside."
-        )
+        self._words.text = f"{len(rows):,} images {where}{first}. A click shows the event; {stay}"
         shown = {name: list(map(digits, self._rows[name])) if name in self._rows else "" for name in COLUMNS}
         for name in ("event_id", "obs_id", "tel_id"):
             shown[name] = [str(value) for value in self._rows[name]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dashboard.tabs.dl1.panels import Now
     from detcore import dl1
 
-COLUMNS = {"name": "Shower", "found": "Reconstructed", "true": "True", "unit": "Unit"}
+COLUMNS = {"name": "Shower", "found": "Found", "true": "True", "unit": "Unit"}
 SHOWER = {  # label -> reconstructed, true, unit
     "Energy": ("", "true_energy", "TeV"),
     "Altitude": ("alt", "true_alt", "deg"),
@@ -57,19 +57,19 @@ class EventPanel(Panel):
         self.grid = CameraGrid(tapped=tapped, common=False, wall=wall)
         self.array = ArrayView(tapped=tapped, wall=wall)
         self.grid.figure.name, self.array.figure.name = "dl1-grid", "dl1-array"
-        self.table = Table(COLUMNS, widths={"found": 118, "true": 76, "unit": 62})
+        self.table = Table(COLUMNS, widths={"found": 78, "true": 74, "unit": 58})
         self._common = pmui.RadioButtonGroup(
             options={"Each its colours": False, "Common colours": True}, value=False, **COMPACT
         )
         self._common.param.watch(lambda event: want(common=bool(event.new)), "value")
         upper = column(pane(self.grid.figure), flex="5 1 0")
-        plan = column(pane(self.array.figure), flex="5 1 0")
+        plan = column(pane(self.array.figure), flex="6 1 0")
         if wall:
             self.view = pn.Column(upper, plan, sizing_mode="stretch_both", margin=0)
             return
         lower = pn.Row(
             plan,
-            column(self.table.widget, flex="4 1 0"),
+            column(self.table.widget, flex="5 1 0"),
             sizing_mode="stretch_both",
             margin=0,
             styles={"flex": "4 1 0"},

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from dashboard.tabs.dl1.results import Results
     from detcore import dl1
 
-COLUMNS = {"pixel": "Pixel", "state": "State", "mean": "Mean (p.e.)", "std": "Spread (p.e.)", "occupancy": "Occupancy"}
+ROWS = 500  # of the list
+COLUMNS = {
+    "tel": "Telescope",
+    "pixel": "Pixel",
+    "state": "State",
+    "mean": "Mean (p.e.)",
+    "std": "Spread (p.e.)",
+    "occupancy": "Occupancy",
+}
 
 
 class PixelsPanel(Panel):
@@ -45,7 +53,8 @@ class PixelsPanel(Panel):
     def __init__(self, want: Callable[..., None]) -> None:
         self._want, self._quiet = want, False
         self._drawn = Memory()
-        self._pixels: list[int] = []
+        self._bad: list[tuple[int, int]] = []
+        self._chosen: tuple[int, int] | None = None
         self._tel = pmui.Select(
             label="Telescope", options={"": -1}, value=-1, width=176, size="small", margin=(9, 4, 4, 4)
         )
@@ -59,7 +68,7 @@ class PixelsPanel(Panel):
         self._scale.param.watch(lambda event: want(pixel_scale=event.new), "value")
         self._limits = {
             name: NumberField(label, partial(self._limited, name), self._complain, empty="usual", width=132)
-            for name, label in (("dead_below", "Dead: spread below"), ("noisy_above", "Noisy: sigmas above"))
+            for name, label in (("dead_below", "Dead below"), ("noisy_above", "Noisy above"))
         }  # fmt: skip
         self._words = text()
         self.camera = CameraView("", limits="robust", tapped=self._tapped)
@@ -90,8 +99,11 @@ class PixelsPanel(Panel):
         self.camera.choose(pixel)
 
     def _clicked(self, row: int) -> None:
-        if 0 <= row < len(self._pixels):
-            self.camera.choose(self._pixels[row])
+        """Show a pixel of the list in its camera."""
+        if 0 <= row < len(self._bad):
+            self._chosen = self._bad[row]
+            self.camera.choose(self._chosen[1])  # it stays if this is its telescope, and is drawn again if not
+            self._want(pixels=self._chosen[0])
 
     def _complain(self, words: str) -> None:
         self._words.text = words
@@ -116,7 +128,7 @@ class PixelsPanel(Panel):
             return
         shown = now.image.tel_id if now.image is not None else held[0]
         tel = next(one for one in (look.pixels, shown, held[0]) if one in held)
-        options = {f"{one} · {facts.telescopes.loc[one, 'type']}": one for one in held}
+        options = {f"{one} · {facts.type_of(one)}": one for one in held}
         self._quiet = True
         if options != self._tel.options:
             self._tel.param.update(options=options, value=tel)
@@ -150,16 +162,29 @@ class PixelsPanel(Panel):
         view.mark(dead=dead, noisy=noisy)
         bad = dead | noisy
         self.histogram.show(values, values[bad], Named(named.label, named.unit, look.pixel_scale == "log"))
-        self._pixels = [int(pixel) for pixel in np.flatnonzero(bad)]
-        self._words.text = (
-            f"{int(dead.sum())} dead and {int(noisy.sum())} noisy of {camera.n_pixels:,} pixels{_few(images)}"
-        )
-        self.table.show(pd.DataFrame(
-            {
-                "pixel": list(map(str, self._pixels)), "state": ["dead" if dead[pixel] else "noisy" for pixel in self._pixels],
-                **{name: [digits(value) for value in row[name].values[self._pixels]] for name in ("mean", "std", "occupancy")},
-            }
-        ))  # fmt: skip
+        self._words.text = f"{int(dead.sum())} dead and {int(noisy.sum())} noisy of {camera.n_pixels:,} pixels{_few(images)}. Of all telescopes:"
+        view.choose(self._chosen[1] if self._chosen is not None and self._chosen[0] == tel else None)
+        self._list(results)
+
+    def _list(self, results: Results) -> None:
+        """List the bad pixels of all telescopes."""
+        self._bad, rows = results.once("bad pixels", lambda: bad_pixels(results))
+        self.table.show(rows)
+
+
+def bad_pixels(results: Results) -> tuple[list[tuple[int, int]], pd.DataFrame]:
+    """Return telescope and number of dead and noisy pixels, and what is written of them; not more than `ROWS`."""
+    found: list[tuple[int, int]] = []
+    rows: list[list[str]] = []
+    for kind, flags in results.flags.items():
+        data, dead = results.data[kind], flags["dead"].values.astype(bool)
+        for row, pixel in np.argwhere(dead | flags["noisy"].values.astype(bool))[: ROWS - len(found)].tolist():
+            tel = int(flags["telescope"].values[row])
+            found.append((tel, pixel))
+            state = "dead" if dead[row, pixel] else "noisy"
+            numbers = [digits(float(data[name].values[row, pixel])) for name in ("mean", "std", "occupancy")]
+            rows.append([f"{tel} · {results.facts.type_of(tel)}", str(pixel), state, *numbers])
+    return found, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _few(images: int) -> str:

@@ -62,6 +62,10 @@ class Facts:
             counts[camera.name] = counts.get(camera.name, 0) + self.images[tel_id]
         return tuple(sorted(counts, key=lambda name: (-counts[name], name)))[:KINDS]
 
+    def type_of(self, tel: int) -> str:
+        """Return the type of a telescope."""
+        return str(self.telescopes.loc[tel, "type"])
+
     @property
     def simulated(self) -> bool:
         """Whether true values are known."""

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 ROWS = 300  # of the list
 COLUMNS = {
-    "event_id": "Event", "n_telescopes": "Images", "true_energy": "E (TeV)", "alt": "Alt (deg)", "az": "Az (deg)",
-    "direction_error": "Off (deg)", "core_x": "x (m)", "core_y": "y (m)", "core_error": "Off (m)",
+    "event_id": "Event", "true_energy": "E (TeV)", "alt": "Alt (deg)", "az": "Az (deg)", "direction_error": "Off (deg)",
+    "core_error": "Off (m)",
 }  # fmt: skip
 ANGLE, PLACE = Named("Direction off by", "deg", log=True), Named("Impact point off by", "m", log=True)
 

@@ -188,8 +188,8 @@ class Tab:
 
     def _wall_view(self) -> Viewable:
         self._panel("event")
-        right = column(self._places["event"], flex="4 1 0")
-        body = pn.Row(column(self.display.view, flex="6 1 0"), right, sizing_mode="stretch_both", margin=0)
+        right = column(self._places["event"], flex="5 1 0")
+        body = pn.Row(column(self.display.view, flex="3 1 0"), right, sizing_mode="stretch_both", margin=0)
         return pn.Column(self.headline.pane, self._message, body, sizing_mode="stretch_both", margin=(0, 10))
 
     def _full_view(self) -> Viewable:
