@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from detcore.dl1.geometry import Camera
     from detcore.dl1.model import Dl1File
 
+SHAPE: Final = tuple(f"hillas_{name}" for name in ("intensity", "fov_lon", "fov_lat", "length", "width", "psi"))
 STEREO_UNITS: Final = {
     "alt": "deg",
     "az": "deg",
@@ -292,10 +293,11 @@ def _stereo(
     used = [one for one in used if one.parameters["hillas_width"] > 0]
     if len(used) < 2:
         return None
-    table = pd.DataFrame([one.parameters for one in used])
-    table = table.assign(obs_id=info["obs_id"], event_id=info["event_id"], tel_id=[one.tel_id for one in used])
+    n, tel_ids = len(used), [one.tel_id for one in used]
+    keys = {"obs_id": np.full(n, info["obs_id"]), "event_id": np.full(n, info["event_id"]), "tel_id": np.array(tel_ids)}
+    table = pd.DataFrame(keys | {name: [one.parameters[name] for one in used] for name in SHAPE})
     try:
-        looked = pointing_of(file, table["tel_id"], table["obs_id"], [info["time"]] * len(table))
+        looked = pointing_of(file, tel_ids, keys["obs_id"], [info["time"]] * n)
     except (OSError, ValueError) as error:
         problems.append(f"pointing: {error}")
         return None

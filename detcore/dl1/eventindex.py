@@ -15,9 +15,10 @@ import xarray as xr
 from detcore.core.schema import EVENT
 from detcore.dl1 import openfile
 from detcore.dl1.filerows import file_parameters
+from detcore.dl1.model import Images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -106,7 +107,7 @@ class KnownFile:
     def _read(self, number: int) -> RawEvent:
         info = self.events.iloc[number]
         keys = int(info["obs_id"]), int(info["event_id"])
-        groups: dict[tuple[Camera, frozenset[str]], list[xr.Dataset]] = {}
+        groups: dict[tuple[Camera, tuple[bool, ...]], dict[int, Images]] = {}
         own: dict[int, Mapping[str, Any]] = {}
         problems = []
         for tel_id in self.telescopes:
@@ -114,31 +115,34 @@ class KnownFile:
                 row = self.row(tel_id, *keys)
                 if row is None:
                     continue
-                data = self.file.rows(tel_id, indices=[row])
-                if (int(data["obs_id"][0]), int(data["event_id"][0])) != keys:
+                image = self.file.image_at(tel_id, row)
+                if (int(image.obs_id[0]), int(image.event_id[0])) != keys:
                     problems.append(f"telescope {tel_id}: the tables of the file disagree about which image it took")
                     continue
-                groups.setdefault((data.attrs["camera"], frozenset(map(str, data.data_vars))), []).append(data)
+                has = tuple(one is not None for one in (image.peak_time, image.image_mask, image.true_image))
+                groups.setdefault((self.file.camera(tel_id), has), {})[tel_id] = image
                 parameters = file_parameters(self.file, tel_id, *keys, row)
                 if parameters is not None:
                     own[tel_id] = parameters
             except (OSError, ValueError) as error:
                 problems.append(f"telescope {tel_id}: {error}")
         return RawEvent(
-            tuple(Alike(camera, self._chunk(camera, parts, info), own) for (camera, _), parts in groups.items()),
+            tuple(Alike(camera, self._chunk(camera, images, info), own) for (camera, _), images in groups.items()),
             tuple(problems),
         )
 
-    def _chunk(self, camera: Camera, parts: Sequence[xr.Dataset], info: pd.Series[Any]) -> xr.Dataset:
+    def _chunk(self, camera: Camera, images: dict[int, Images], info: pd.Series[Any]) -> xr.Dataset:
         """Return images of telescopes as one chunk."""
-        data: dict[str, Any] = {}
-        for name, one in parts[0].variables.items():
-            values = np.concatenate([part.variables[name].values for part in parts])
-            values.setflags(write=False)
-            data[str(name)] = (one.dims, values, one.attrs)
+        joined = Images.joined(list(images.values()))
+        found = joined.dataset(camera=camera, tel_id=0, file=self.file.path, time_unit=self.file.time_unit)
+        data: dict[str, Any] = {str(name): one for name, one in found.variables.items()}
+        data["tel_id"] = (EVENT, np.array(list(images), np.int64))
         known = {"multiplicity": "multiplicity", "true_energy": "true_energy", "particle": "true_shower_primary_id"}
-        data |= {name: (EVENT, np.full(len(parts), info[key])) for name, key in known.items() if key in info}
-        return xr.Dataset(data, attrs={"camera": camera, "time_unit": self.file.time_unit})
+        data |= {name: (EVENT, np.full(len(images), info[key])) for name, key in known.items() if key in info}
+        chunk = xr.Dataset(data, attrs={"camera": camera, "time_unit": self.file.time_unit})
+        for one in chunk.variables.values():
+            one.values.setflags(write=False)  # they are shared
+        return chunk
 
 
 @lru_cache(maxsize=KEPT)

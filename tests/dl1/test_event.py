@@ -194,6 +194,26 @@ def test_what_is_wrong_with_one_telescope_is_told(small):
     assert event.camera(2).tel_id == 2
 
 
+def test_an_image_of_another_event_is_not_shown(small):
+    with tables.open_file(str(small.path), "a") as file:
+        images = file.root.dl1.event.telescope.images.tel_002
+        n = len(images)
+        row = next(row for row in range(n) if row not in np.linspace(0, n - 1, 8).astype(int))  # those are compared
+        event_id = int(images.cols.event_id[row])
+        images.cols.event_id[row] = event_id + 1
+    event = load_event(small.path, 7, event_id)
+    assert 2 not in event.tel_ids
+    assert "telescope 2: the tables of the file disagree" in event.problems[0]
+
+
+def test_one_image_by_its_row(small):
+    with open_dl1(small.path) as file:
+        image = file.image_at(2, 5)
+        np.testing.assert_array_equal(image.image, small.images[2]["image"][5:6])
+        with pytest.raises(IndexError, match="asked for row 99"):
+            file.image_at(2, 99)
+
+
 def test_no_such_event(small):
     with pytest.raises(KeyError, match="no event 5 of run 7; the file has 40 events"):
         load_event(small.path, 7, 5)
