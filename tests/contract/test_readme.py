@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from detcore import eiger, showers
+from detcore import dl1, eiger, showers
 from detcore.occupancy import demo
 
 if TYPE_CHECKING:
@@ -30,14 +30,22 @@ def test_the_commands_of_the_tour_work(root: Path, tmp_path: Path) -> None:
         line[2:]
         for block in blocks(root, "console")
         for line in block.splitlines()
-        if line.startswith(("$ detcore occupancy", "$ detcore eiger", "$ detcore showers"))
+        if line.startswith(("$ detcore occupancy", "$ detcore eiger", "$ detcore showers", "$ detcore dl1"))
     ]
     verbs = [shlex.split(line)[2] for line in lines]
-    assert verbs == ["run", "check", "plot", "heatmap", "run", "run", "stats", "info", "cluster", "run", "compare"]
+    expected = ["run", "check", "plot", "heatmap", "run", "run", "stats", "info", "cluster", "run", "compare"]
+    expected += ["runlist", "write", "info", "parameters", "stereo", "images", "run"]
+    assert verbs == expected
+    images, _ = dl1.write_demo(tmp_path / "dl1")
+    (tmp_path / "simtel").mkdir()
+    (tmp_path / "simtel" / "gamma_20deg_180deg_run1___cta-prod5.simtel.gz").touch()
     photons, generated, *_ = showers.write_demo(tmp_path / "showers")
     series = eiger.write_demo(tmp_path / "series")[0]
     (tmp_path / "config.yaml").write_text(f"in: {{master: {series}, end: 60}}\nout: {{path: {tmp_path}}}\n")
     for line in lines:
+        if "dl1 write" in line:  # needs simtel files and ctapipe: tests/dl1/test_cli.py
+            continue
+        line = line.replace("/data/simtel", str(tmp_path / "simtel")).replace("/data/gamma.dl1.h5", str(images))  # noqa: PLW2901
         line = line.replace("/data/series_12_master.h5", str(series)).replace("series_12_master.h5", series.name)  # noqa: PLW2901
         line = line.replace("/data/run_005994", str(spills[0].parent)).replace("spill.root", str(spills[0]))  # noqa: PLW2901
         line = line.replace("/data/photons.h5", str(photons)).replace("/data/generated.h5", str(generated))  # noqa: PLW2901
@@ -53,6 +61,8 @@ def test_the_commands_of_the_tour_work(root: Path, tmp_path: Path) -> None:
         assert (folder / f"{series.name}.pickle").is_file()
     names = {path.name for path in (tmp_path / "results").iterdir()}
     assert {"cells.nc", "cells.png", "cells.showers.csv", "comparison.csv", "comparison.png"} <= names
+    assert {"gamma_LSTCam.nc", "gamma_CHEC.parameters.csv", "gamma_FlashCam.mask.npy"} <= names
+    assert {"parameters.csv", "showers.csv", "images.h5", "runlist.yml"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_scripts_of_the_tour_work(root: Path, tmp_path: Path) -> None:
@@ -62,6 +72,7 @@ def test_the_scripts_of_the_tour_work(root: Path, tmp_path: Path) -> None:
     code = code.replace("/data/run_005994", str(folder))
     code = code.replace("/data/series_12_master.h5", str(series))
     code = code.replace("/data/photons.h5", str(showers.write_demo(tmp_path / "showers")[0]))
+    code = code.replace("/data/gamma.dl1.h5", str(dl1.write_demo(tmp_path / "dl1")[0]))
     assert code.count("print(") == 1
     # one script goes on for ever: one round is enough
     done = subprocess.run(
