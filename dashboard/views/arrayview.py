@@ -23,24 +23,26 @@ from dashboard.views.cameraoverlay import CHOSEN, DARK, FITTED, FONT, RING, expl
 from dashboard.views.camerashade import limits_of
 from dashboard.views.channelmap import SEQUENTIAL, log_ticks
 from dashboard.views.push import push
-from dashboard.views.square import Square
+from dashboard.views.square import Square, inner_size
 from dashboard.views.style import MUTED, ZERO, blank, digits, grow
-from dashboard.views.viewport import without_math
+from dashboard.views.viewport import Viewport, without_math
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
 Place = tuple[float, float]
 
-OPTICS = ((2.0, 16.0, 29.0), (10.0, 16.0, 24.0))  # focal length in m -> diameter of the mark in px
+OPTICS = ((2.0, 16.0, 29.0), (9.0, 15.0, 22.0))  # focal length in m -> diameter of the mark in px …
+ROOMY, LEAST, MOST = 400, 0.5, 2.5  # … if the figure has so many px; else in proportion, within limits
 SMALLEST = 120.0  # half of the side that is shown, m, at least
 FURTHEST = 4.0  # times the size of the array: impact points beyond are not made room for
 STEP = 1.25  # by which the place grows for them, so that it stands still from event to event
 CLICK = 0.04  # of what is looked at: a click that near a telescope means it
 DECADES = 4  # of colours, at most
-TELESCOPE = ("x", "y", "size", "intensity", "tel_id", "name", "type", "label", "offset", "line")
+TELESCOPE = ("x", "y", "size", "focal_length", "intensity", "tel_id", "name", "type", "label", "offset", "line")
 
 
 class ArrayView:
@@ -73,12 +75,13 @@ class ArrayView:
         self.axes = ColumnDataSource({key: [] for key in ("x0", "y0", "x1", "y1")}, name="image axes")
         self.cores = {name: ColumnDataSource({"x": [], "y": []}, name=name) for name in ("reconstructed", "true")}
         self._draw(label, wall)
+        self.viewport = Viewport(plot, self._resized)
         if tapped:
             for clicked in (Tap, DoubleTap, Press):
                 plot.on_event(clicked, lambda event: tapped(self.at(event.x, event.y)))
 
     def _draw(self, label: str, wall: bool) -> None:
-        plot, thick = self.figure, 2.0 if wall else 1.0
+        plot, thick = self.figure, 1.5 if wall else 1.0
         lines = plot.segment(
             "x0", "y0", "x1", "y1", source=self.axes, line_color=FITTED, line_width=1.4 * thick, line_alpha=0.8,
             line_dash="dashed",
@@ -100,7 +103,7 @@ class ArrayView:
         found = {"image axis": lines}
         for name, marker, colour in (("reconstructed", "x", FITTED), ("true", "cross", RING)):
             for ink, wide in ((DARK, 5.0), (colour, 2.8)):
-                found[f"{name} impact"] = plot.scatter(
+                found[name] = plot.scatter(
                     "x", "y", source=self.cores[name], marker=marker, size=15 * thick, line_color=ink, line_width=wide * thick
                 )  # fmt: skip
         self._items = {name: LegendItem(label=name, renderers=[each], visible=False) for name, each in found.items()}
@@ -143,13 +146,13 @@ class ArrayView:
         """
         x, y = (telescopes[name].to_numpy(float) for name in "xy")
         columns: dict[str, Any] = {
-            "x": x, "y": y, "size": np.interp(np.nan_to_num(telescopes["focal_length"], nan=OPTICS[0][1]), *OPTICS),
+            "x": x, "y": y, "focal_length": np.nan_to_num(telescopes["focal_length"].to_numpy(float), nan=OPTICS[0][1]),
             "intensity": np.array([float(intensity.get(int(key), math.nan)) for key in telescopes.index]),
             "tel_id": telescopes.index.to_numpy(np.int32), "name": telescopes["name"].to_numpy(object),
             "type": telescopes["type"].to_numpy(object), "label": np.array([str(key) for key in telescopes.index], object),
             "line": np.where(telescopes.index == self._chosen, 3, 0),
         }  # fmt: skip
-        columns["offset"] = columns["size"] / 2 + 1
+        columns |= self._sizes(columns["focal_length"])
         seen = np.array([int(key) in intensity for key in telescopes.index], bool)
         for source, rows in ((self.telescopes, seen), (self.others, ~seen)):
             found = {name: values[rows] for name, values in columns.items()}
@@ -166,9 +169,20 @@ class ArrayView:
         for name, place in (("reconstructed", core), ("true", true_core)):
             there = place is not None and all(map(math.isfinite, place))
             push(self.cores[name], {"x": [place[0]], "y": [place[1]]} if place and there else {"x": [], "y": []})
-            self._explain(f"{name} impact", there)
+            self._explain(name, there)
         if self.figure.title.text != (text := without_math(title)):
             self.figure.title.text = text
+
+    def _sizes(self, focal_length: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return what depends on how much room there is: diameters of the marks, and how far aside the ids stand."""
+        room = min(inner_size(self.figure) or (ROOMY, ROOMY)) / ROOMY
+        size = np.interp(focal_length, *OPTICS) * min(MOST, max(LEAST, room))
+        return {"size": size, "offset": size / 2 + 1}
+
+    def _resized(self) -> None:
+        for source in (self.telescopes, self.others):
+            if len(source.data["focal_length"]):
+                push(source, self._sizes(np.asarray(source.data["focal_length"], np.float64)))
 
     def _frame(self, x: Any, y: Any, cores: list[Place]) -> None:
         """Make room for the array, and for impact points that are not too far away."""

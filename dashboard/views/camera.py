@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Hover: TypeAlias = "Mapping[str, tuple[ArrayLike, str]]"
 
 DRAWN_ONE_BY_ONE = 5000  # of more pixels a picture is shown
-SIDE = 900  # of that picture, points
+SIDE = 800  # of that picture, points
 TIPS = 8  # rows of the hover that come from columns, at most
 
 # What the mouse is over: a polygon, or a point of the picture.

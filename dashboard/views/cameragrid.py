@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SIDES = (176, 128, 96, 64, 48)  # points of one camera along either side: few sizes, so that the rasters are found again
 POINTS = 1 << 20  # of the whole picture, at most
-HEADING = 0.15  # of a tile's side, for its title
+HEADING = 0.18  # of a tile's side, for its title
 SHAPE = (640, 400)  # of the figure before the browser told it, px
 FAINTEST = 0.01  # share of the brightest pixel that gets the first colour of a logarithmic scale
 TILE = ("left", "right", "bottom", "top", "x", "y", "text", "title", "detail", "brightest", "line")
@@ -267,7 +267,7 @@ class CameraGrid:
 
     def _write(self, columns: int, size: int, band: float) -> None:
         """Write the titles as large as there is room, and only the keys where there is not."""
-        text = max(9, min(20, round(0.55 * size * band)))
+        text = max(9, min(20, round(0.72 * size * band)))
         room = max(2, int(size / (0.56 * text)))
         count = len(self._tiles)
         column, row = np.arange(count) % columns, np.arange(count) // columns

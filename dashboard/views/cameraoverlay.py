@@ -31,10 +31,8 @@ SAMPLES = """
 const size = Math.round(1.7 * Math.min(high, Math.max(low, wide * innerWidth + tall * innerHeight + base)))
 if (cb_obj.glyph_width != size || cb_obj.glyph_height != size) cb_obj.setv({glyph_width: size, glyph_height: size})
 """
-WORDS = {
-    "kept": "pixels after cleaning", "fitted": "Hillas ellipse and axis", "ring": "muon ring", "dead": "dead pixel",
-    "noisy": "noisy pixel",
-}  # fmt: skip
+# short: two cameras stand side by side on a laptop
+WORDS = {"kept": "after cleaning", "fitted": "Hillas", "ring": "ring", "dead": "dead", "noisy": "noisy"}
 
 
 class Overlay:
@@ -49,7 +47,7 @@ class Overlay:
     """
 
     def __init__(self, plot: figure, *, wall: bool = False) -> None:
-        self._plot, self._thick = plot, 2.0 if wall else 1.0
+        self._plot, self._thick = plot, 1.5 if wall else 1.0
         self.kept, self.chosen = (_source("x0", "y0", "x1", "y1", name=name) for name in ("outline", "chosen pixel"))
         self.fitted = _source("x", "y", "length", "width", "angle", "x0", "y0", "x1", "y1", name="ellipse")
         self.ringed = _source("x", "y", "radius", name="ring")
@@ -150,7 +148,7 @@ class Overlay:
 def legend_above(plot: figure, items: Mapping[str, LegendItem], *, wall: bool = False) -> Legend:
     """Return a legend in one line above a figure, not seen as long as none of its items is."""
     legend = Legend(
-        items=list(items.values()), orientation="horizontal", location="left", padding=0, margin=0, spacing=10,
+        items=list(items.values()), orientation="horizontal", location="left", padding=0, margin=0, spacing=8,
         visible=False, border_line_color=None, background_fill_color=None, label_standoff=2,
     )  # fmt: skip
     plot.add_layout(legend, "above")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MEETING = 0.4  # of the length of a side: sides of two pixels whose middles are nearer than this are one border
 CLOSED = 1.12  # pixels of a picture reach so far, so that it shows no gaps between them
+HALF_GAP = 0.8  # points of a picture: gaps up to twice as wide would come and go from module to module
+MARGIN = 1.08  # between a camera and what is beside it
 TOUCH = 1.3  # of its radius: a click that near a pixel means it
 MOST_CORNERS = 6  # circles are drawn with more, and share no sides
 AXIS_LENGTHS = 3.0  # the axis of an image is drawn so many lengths to both sides
@@ -124,7 +126,7 @@ class Pixels:
     def box(self) -> tuple[float, float, float, float]:
         """Left, right, bottom, top of a square that holds all pixels with their edges."""
         low, high = (find(self.vertices.reshape(-1, 2), axis=0) for find in (np.min, np.max))
-        half = 1.03 * float((high - low).max()) / 2
+        half = MARGIN * float((high - low).max()) / 2
         x, y = map(float, (low + high) / 2)
         return x - half, x + half, y - half, y + half
 
@@ -184,7 +186,10 @@ class Pixels:
     def _draw(self, side: int) -> Raster:
         left, right, bottom, _ = self.box
         step = (right - left) / side
-        reach = math.ceil(CLOSED * float(self.radius.max()) / step)
+        corners = self.vertices.shape[1]
+        inner = math.cos(math.pi / corners) * self.radius
+        inner = np.maximum(CLOSED * inner, inner + HALF_GAP * step)
+        reach = math.ceil(float(inner.max()) / math.cos(math.pi / corners) / step)
         around = np.arange(-reach, reach + 1)
         columns, rows = (
             np.rint((self.centres[:, axis] - low) / step - 0.5).astype(np.int64)
@@ -194,15 +199,14 @@ class Pixels:
         row = (rows[:, None, None] + around[None, :, None]) + np.zeros_like(around)[None, None, :]
         dx = left + (column + 0.5) * step - self.centres[:, 0, None, None]
         dy = bottom + (row + 0.5) * step - self.centres[:, 1, None, None]
-        corners = self.vertices.shape[1]
-        inner = CLOSED * math.cos(math.pi / corners) * self.radius[:, None, None]
         inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
         for number in range(corners):
             normal = self.turn + (2 * number + 1) * math.pi / corners
-            inside &= dx * math.cos(normal) + dy * math.sin(normal) <= inner
+            inside &= dx * math.cos(normal) + dy * math.sin(normal) <= inner[:, None, None]
         pixel = np.nonzero(inside)[0]
+        far_first = np.argsort(-np.hypot(dx[inside], dy[inside]))  # the nearest pixel is written last
         index = np.full((side, side), -1, np.int32)
-        index[row[inside], column[inside]] = pixel
+        index[row[inside][far_first], column[inside][far_first]] = pixel[far_first]
         return Raster(index, self.box)
 
 

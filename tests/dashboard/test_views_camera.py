@@ -178,7 +178,8 @@ def test_the_picture_shows_the_nearest_pixel_and_no_gaps(camera: Camera, side: i
     inner = math.cos(math.pi / pixels.vertices.shape[1]) * pixels.radius
     inside = distance < 0.8 * inner[nearest]
     assert (raster.index[inside] == nearest[inside]).all()
-    assert (raster.index[distance > (CLOSED + 0.01) * pixels.radius[nearest]] == -1).all()
+    outer = np.maximum(CLOSED * pixels.radius, pixels.radius + 2 * step)
+    assert (raster.index[distance > outer[nearest]] == -1).all()
 
 
 def test_a_small_gap_between_pixels_is_closed_in_the_picture() -> None:
@@ -631,6 +632,11 @@ def test_telescopes_with_and_without_image() -> None:
     assert (view._mapper.low, view._mapper.high) == (20.0, 500.0)
     sizes = dict(zip(data["tel_id"], data["size"], strict=True))
     assert OPTICS[1][0] < sizes[30] < sizes[31] < sizes[2] <= OPTICS[1][-1]
+    for side in ("inner_width", "inner_height"):
+        view.figure.set_from_json(side, 240)  # as from the browser
+    view._resized()
+    assert view.telescopes.data["size"].tolist() == pytest.approx([0.6 * sizes[key] for key in (2, 30, 31)])
+    assert (view.telescopes.data["offset"] > view.telescopes.data["size"] / 2).all()
     assert view.figure.title.text != "$$array$$"
     whole(view.figure)
     templates = [template for hover in view.figure.hover for _, template in hover.tooltips]
@@ -663,7 +669,7 @@ def test_impact_points_are_marked_and_have_room_unless_far_away() -> None:
     assert view._square.box == home  # the view stands still
     assert view.cores["reconstructed"].data == {"x": [0.0], "y": [0.0]}
     assert view.cores["true"].data == {"x": [10.0], "y": [20.0]}
-    assert shown_in_legend(view._items) == {"reconstructed impact", "true impact"}
+    assert shown_in_legend(view._items) == {"reconstructed", "true"}
     view.show(array(), {}, true_core=(700.0, 0.0))
     left, right, bottom, top = view._square.box
     assert left < -300
