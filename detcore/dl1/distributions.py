@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from detcore.core.parameters import Names  # noqa: TC001 - pydantic reads it
 from detcore.core.schema import require
-from detcore.dl1.tally import TELESCOPE, Sums, Tally, by_telescope, ids
+from detcore.dl1.tally import TELESCOPE, Sums, Tally, by_telescope, check, ids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,6 +95,7 @@ class Distributions(Sums):
 
     @override
     def update(self, state: Tally, chunk: xr.Dataset) -> None:
+        check(state, chunk)
         require(chunk, state.facts, "the distributions")
         bins = self._bins(state.camera)
         for tel_id, part in by_telescope(chunk):

@@ -206,11 +206,7 @@ class Chosen(EventCuts, Step):
         for name, codes in (("tel_id", self.telescopes), ("particle", self.particle)):
             if codes:
                 keep &= np.isin(chunk.variables[name].values, codes)
-        kept = keep_images(chunk, keep)
-        if self.telescopes and "telescopes" in chunk.attrs:
-            there = tuple(one for one in chunk.attrs["telescopes"] if one in self.telescopes)
-            kept = kept.assign_attrs(telescopes=there)
-        return kept
+        return keep_images(chunk, keep)
 
 
 class Parametrised(Cleaning, Step):

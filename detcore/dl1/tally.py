@@ -32,6 +32,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Add the sums of another one."""
+        self.know(other.telescopes)
         for tel_id, arrays in other.sums.items():
             mine = self.sums.setdefault(tel_id, {})
             for name, values in arrays.items():
@@ -39,6 +40,11 @@ class Tally:
                     mine[name] += values
                 else:
                     mine[name] = values.copy()
+
+    def know(self, telescopes: tuple[int, ...]) -> None:
+        """Note that there are these telescopes, whether or not an image of them passes the cuts."""
+        if telescopes != self.telescopes:
+            self.telescopes = tuple(sorted({*self.telescopes, *telescopes}))
 
     def numbers(self) -> list[int]:
         """Return the telescopes, in the order of their numbers: those of the input, and those met."""
@@ -63,7 +69,7 @@ class Sums(Reduction):
 
 
 def check(state: Tally, chunk: xr.Dataset) -> None:
-    """Refuse a chunk of another camera, or with times in another unit.
+    """Refuse a chunk of another camera, or with times in another unit; else note which telescopes there are.
 
     Raises
     ------
@@ -81,6 +87,7 @@ def check(state: Tally, chunk: xr.Dataset) -> None:
             f"({state.camera.name}, {state.camera.n_pixels} pixels, or the same at other places); read it by itself"
         )
         raise ValueError(msg)
+    state.know(tuple(chunk.attrs.get("telescopes", ())))
 
 
 def by_telescope(chunk: xr.Dataset) -> list[tuple[int, Any]]:

@@ -188,6 +188,11 @@ def test_telescopes_that_only_a_later_file_has(own, ctapipe_files, tmp_path):
     made.events["mask"][:, 0] = False
     made.images[1], made.parameters[1] = made.images[1][:0], made.parameters[1][:0]
     only_two = ctapipe_files.write(tmp_path / "b.dl1.h5", made)
+    with dl1.open(only_two.path) as file:
+        assert file.n_images(1) == 0
+    none = reduce([only_two.path, own.path], telescopes=(1, 2), min_pixels=1000)
+    assert none["n_read"].dtype == none["n_images"].dtype == none["dist_n_pixels"].dtype == np.int64
+    assert none["telescope"].values.tolist() == [1, 2]
     data = reduce([only_two.path, own.path], telescopes=(1, 2))
     n = len(made.images[2]) + len(own.images[2])
     assert dict(zip(data["telescope"].values.tolist(), data["n_images"].values.tolist(), strict=True)) == {
@@ -196,10 +201,26 @@ def test_telescopes_that_only_a_later_file_has(own, ctapipe_files, tmp_path):
     }
 
 
-def test_telescopes_that_are_cut_away_are_not_in_the_result(own):
+def test_telescopes_that_are_not_read_are_not_in_the_result_those_cut_away_are_empty(own):
     data = reduce(own.path, camera="LSTCam", telescopes=(2,))
     assert data["telescope"].values.tolist() == [2]
     cut = run(open_files(own.path, "LSTCam"), lambda schema: reduction(Cuts(telescopes=2), schema))
-    np.testing.assert_array_equal(cut["n_images"].dropna("telescope"), data["n_images"])
+    assert cut["n_images"].values.tolist() == [0, len(own.images[2])]
+    assert cut["n_images"].dtype == cut["dist_n_pixels"].dtype == np.int64
+    assert np.isnan(cut["mean"].sel(telescope=1)).all()
+    assert cut["dist_n_pixels"].sel(telescope=1).sum() == 0
     np.testing.assert_array_equal(cut["mean"].sel(telescope=2), data["mean"].sel(telescope=2))
     np.testing.assert_array_equal(cut["event_id"], data["event_id"])
+
+
+def test_telescopes_of_which_nothing_passes_are_known_from_their_chunks(own):
+    source = open_files(own.path, "LSTCam")
+    chunks = [Parametrised().apply(source.read(ref, frozenset())) for ref in source.plan()]
+    first, second = (chunk.assign_attrs(telescopes=(int(chunk["tel_id"][0]),)) for chunk in chunks)
+    for wanted in (PixelStatistics(), Distributions(columns="n_pixels")):
+        state = wanted.empty(first.isel(event=slice(0, 0)))
+        other = wanted.empty(first.isel(event=slice(0, 0)))
+        wanted.update(state, first)
+        wanted.update(other, second.isel(event=slice(0, 0)))
+        wanted.merge(state, other)
+        assert wanted.finalize(state)["telescope"].values.tolist() == [1, 2]
