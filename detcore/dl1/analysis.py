@@ -85,7 +85,7 @@ def statistics_flags(data: xr.Dataset, dead_below: float = 0.2, noisy_above: flo
         if lit < LIT or (survival >= 1).all():
             noisy[k] = found["noisy"]
         else:
-            noisy[k] = ~dead[k] & _alone(occupancy * count, survival * n_images[k], noisy_above)
+            noisy[k] = ~dead[k] & _alone(np.rint(occupancy * count), np.rint(survival * n_images[k]), noisy_above)
     both = (TELESCOPE, PIXEL)
     return xr.Dataset(
         {
@@ -110,7 +110,7 @@ def _alone(bright: NDArray[Any], survived: NDArray[Any], n_sigma: float) -> NDAr
     usual = float(alone[alone <= np.quantile(alone, TRIMMED)].mean())
     spread = 1.4826 * float(np.median(np.abs(alone - np.median(alone))))
     # a quarter: where nearly all have none, one such image or two are no wonder
-    return np.asarray(alone > usual + n_sigma * max(np.sqrt(usual + 0.25), spread))
+    return np.asarray(alone >= usual + n_sigma * max(np.sqrt(usual + 0.25), spread))
 
 
 def event_table(data: xr.Dataset) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import h5py
@@ -166,6 +168,12 @@ class _Truth:
         return {name: found[name].to_numpy(np.float64) for name in self.names}
 
 
+def _group_name(camera: str, taken: set[str]) -> str:
+    """Return a name that HDF5 can have and that is still free."""
+    name = re.sub(r"[^\w-]+", "_", camera) or "camera"
+    return name if name not in taken else next(new for n in count(2) if (new := f"{name}_{n}") not in taken)
+
+
 class _Group:
     """What is written of one camera: grows with each chunk."""
 
@@ -180,7 +188,7 @@ class _Group:
         truth: _Truth,
     ) -> None:
         self._truth = truth
-        self._group = file.create_group(name.replace("/", "_") or "camera")
+        self._group = file.create_group(_group_name(name, set(file)))
         shape = (*mapping.shape, len(channels))
         rows = max(CHUNK_BYTES // (4 * int(np.prod(shape))), 1)
         self._image = self._group.create_dataset(
@@ -190,7 +198,7 @@ class _Group:
         units = {**UNITS, "peak_time": chunk.attrs.get("time_unit", "ns")}
         self._image.attrs["channels"] = list(channels)
         self._image.attrs["units"] = [units[one] for one in channels]
-        self._group.attrs["camera"] = name
+        self._group.attrs["camera"] = name.encode("utf-8", "replace").decode().replace("\0", " ")
         self._group.attrs["mapping"] = method
         for key in (*KEYS, *truth.names):
             kind = np.int64 if key in KEYS else np.float64

@@ -18,6 +18,7 @@ from detcore.dl1.analysis import event_table, statistics_flags, stereo_events
 from detcore.dl1.api import reduce
 from detcore.dl1.columns import camera_of
 from detcore.dl1.eventindex import events_of, file_of
+from detcore.dl1.mappedfile import _group_name
 from detcore.dl1.mapper import ImageMapper, image_mapping
 from detcore.dl1.products import (
     SUFFIXES,
@@ -224,6 +225,13 @@ def test_other_files_are_no_results(products, tmp_path):
         read_result(tmp_path / "b.nc")
     with pytest.raises(FileNotFoundError):
         read_result(tmp_path / "none.nc")
+
+
+def test_names_of_groups_are_possible_and_different():
+    assert _group_name("LSTCam", set()) == "LSTCam"
+    assert _group_name("../a/b", set()) == "_a_b"
+    assert _group_name(".", {"_"}) == "__2"
+    assert _group_name("", {"camera", "camera_2"}) == "camera_3"
 
 
 class TestMappedImages:
