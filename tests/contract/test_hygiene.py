@@ -39,6 +39,8 @@ UNSAFE_OF = {
     "os": {"system", "popen"},
 }
 UNSAFE_KEYWORDS = {"allow_pickle", "shell"}
+# What these unpickle comes through a pipe from a process of ours: the one that they started, or that started them.
+OWN_PIPES = {Path("detcore/dl1/processes.py")}
 
 
 def unsafe(tree: ast.AST) -> Iterator[str]:
@@ -112,8 +114,9 @@ def test_patterns_let_pass(line: str) -> None:
 
 
 def test_nothing_runs_foreign_data(modules: dict[Path, ast.Module]) -> None:
-    calls = {str(path): list(unsafe(tree)) for path, tree in modules.items()}
-    assert not {path: lines for path, lines in calls.items() if lines}
+    calls = {path: list(unsafe(tree)) for path, tree in modules.items()}
+    assert all(calls[path] for path in OWN_PIPES), "take it off the list"
+    assert not {str(path): lines for path, lines in calls.items() if lines and path not in OWN_PIPES}
 
 
 @pytest.mark.parametrize(
