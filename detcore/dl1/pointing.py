@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from detcore.dl1.model import Dl1File
 
 FIXED: Final = "configuration/telescope/pointing"  # of ctapipe's files: one for each run, of simulations
-TRACKED: Final = "dl1/monitoring/telescope/pointing"  # many for each run
+TRACKED: Final = "dl0/monitoring/telescope/pointing"  # many for each run
+CHANGES: Final = "dl1/monitoring/telescope/pointing"  # before ctapipe 0.21: a row where it changed, perhaps just one
+NEVER: Final = np.iinfo(np.int64).min  # instead of a time
 STEP: Final = 0.1  # deg, from the centre of gravity to a second point of the axis
 
 
@@ -35,6 +37,7 @@ class _Track(NamedTuple):
     time: NDArray[np.int64]  # (row,) ns since 1970-01-01, increasing
     alt: NDArray[np.float64]  # (row,)
     az: NDArray[np.float64]  # (row,) without jumps at 360
+    ends: bool  # nothing is known before the first and after the last
 
 
 def pointing_of(file: Dl1File, tel_id: ArrayLike, obs_id: ArrayLike, time: Any = None) -> NDArray[np.float64]:
@@ -73,10 +76,13 @@ def pointing_of(file: Dl1File, tel_id: ArrayLike, obs_id: ArrayLike, time: Any =
             if time is not None and len(track.time):
                 when = _nanoseconds(time) if when is None else when
                 late = mine[np.isnan(found[mine]).any(axis=1)]
-                late = late[(when[late] >= track.time[0]) & (when[late] <= track.time[-1])]
+                known = when[late] > NEVER
+                if track.ends:
+                    known &= (when[late] >= track.time[0]) & (when[late] <= track.time[-1])
+                late = late[known]
                 # relative to the first, because a double does not hold nanoseconds since 1970
-                at, known = (values - track.time[0] for values in (when[late], track.time))
-                found[late] = np.stack([np.interp(at, known, track.alt), np.interp(at, known, track.az) % 360], -1)
+                at, then = (values - track.time[0] for values in (when[late], track.time))
+                found[late] = np.stack([np.interp(at, then, track.alt), np.interp(at, then, track.az) % 360], -1)
     found[np.isnan(found).any(axis=1)] = _of_array(file.header)
     return found
 
@@ -136,16 +142,17 @@ def _track(path: str, state: str, tel_id: int) -> _Track:
             fixed = _degrees(found, names, f"{path}: {FIXED}/{child}")
             obs_ids = hdffile.integers(found, "obs_id", f"{path}: {FIXED}/{child}")
             runs = {run: (alt, az) for run, (alt, az) in zip(obs_ids.tolist(), fixed.tolist(), strict=True)}
-        if hdffile.node(file, f"{TRACKED}/{child}") is not None:
-            found = hdffile.columns(file, f"{TRACKED}/{child}", ("time", "altitude", "azimuth"))
-            angles = _degrees(found, ("altitude", "azimuth"), f"{path}: {TRACKED}/{child}")
-            time = _nanoseconds(found.values["time"])
-            if len(time) != len(angles) or found.values["time"].dtype.kind != "M":
-                msg = f"{path}: {TRACKED}/{child}: expected a time in each row, found {found.values['time'].dtype}"
+        track = next((one for one in (TRACKED, CHANGES) if hdffile.node(file, f"{one}/{child}") is not None), None)
+        if track is not None:
+            found = hdffile.columns(file, f"{track}/{child}", ("time", "altitude", "azimuth"))
+            angles = _degrees(found, ("altitude", "azimuth"), f"{path}: {track}/{child}")
+            if len(found.values["time"]) != len(angles) or found.values["time"].dtype.kind != "M":
+                msg = f"{path}: {track}/{child}: expected a time in each row, found {found.values['time'].dtype}"
                 raise ValueError(msg)
+            time = _nanoseconds(found.values["time"])
     order = np.argsort(time, kind="stable")
-    order = order[(time[order] > np.iinfo(np.int64).min) & np.isfinite(angles[order]).all(axis=1)]  # not a time
-    return _Track(runs, time[order], angles[order, 0], np.unwrap(angles[order, 1], period=360))
+    order = order[(time[order] > NEVER) & np.isfinite(angles[order]).all(axis=1)]
+    return _Track(runs, time[order], angles[order, 0], np.unwrap(angles[order, 1], period=360), track == TRACKED)
 
 
 def _degrees(found: Columns, names: tuple[str, str], where: str) -> NDArray[np.float64]:

@@ -33,7 +33,10 @@ def file(tmp_path, ctapipe_files):
         time, facts = ctapipe_files._time(7, START + np.array([10, 0, 20]).astype("m8[s]"))
         tracked = {"time": time, "azimuth": np.array([359.0, 358.0, 1.0]), "altitude": np.array([50.0, 49.0, 52.0])}
         units = {"time": facts, "azimuth": column("deg"), "altitude": column("deg")}
-        ctapipe_files._add(opened, "/dl1/monitoring/telescope/pointing/tel_002", tracked, units)
+        ctapipe_files._add(opened, "/dl0/monitoring/telescope/pointing/tel_002", tracked, units)
+        # of old files: it stayed so
+        once = {name: values[:1] for name, values in tracked.items()}
+        ctapipe_files._add(opened, "/dl1/monitoring/telescope/pointing/tel_005", once, units)
     with open_dl1(path) as opened:
         yield opened
 
@@ -49,7 +52,9 @@ def test_a_direction_at_a_time_also_across_north(file):
     np.testing.assert_allclose(found[:3], [[49, 358], [49.5, 358.5], [51, 0]], atol=1e-9)
     assert np.isnan(found[3]).all(), "after the last one nothing is known"
     np.testing.assert_allclose(found[4], [70, 180])
+    np.testing.assert_allclose(pointing_of(file, [5, 5], [7, 7], times[::3]), [[50, 359]] * 2)
     assert np.isnan(pointing_of(file, [2], [7])).all(), "without a time"
+    assert np.isnan(pointing_of(file, [5], [7], [float("nan")])).all()
     assert np.isnan(pointing_of(file, [2], [7], [float("nan")])).all()
 
 
