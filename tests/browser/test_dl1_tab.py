@@ -347,7 +347,7 @@ def test_mapped_images_directions_and_the_header(
     expect(shared.page.get_by_text(re.compile(f"^{len(found)} directions of"))).to_be_visible(timeout=2 * WAIT_MS)
     until(shared, lambda: source(shared, "dl1-direction-error", "every").sum() == len(found))
     panel(shared, "File")
-    name = sorted(metadata)[0]
+    name = min(metadata)
     expect(shared.page.locator(".tabulator-cell", has_text=name).first).to_be_visible(timeout=WAIT_MS)
     panel(shared, "Event")
 

@@ -355,12 +355,31 @@ def test_sliders_are_tried_and_then_applied() -> None:
     tried: list[dl1.Cuts] = []
     panel = CutsPanel(cuts.append, tried.append, dl1.Cuts())
     panel.show(Look(), dl1.Cuts())
-    panel.sliders["picture"].value = 14.0
-    assert tried == [dl1.Cuts(picture=14.0)]
-    assert not cuts
-    panel.sliders["picture"].param.trigger("value_throttled")
-    panel._changed(picture=14.0)
-    assert cuts[-1] == dl1.Cuts(picture=14.0)
+    picture = panel.sliders["picture"]
+    picture.value = 14.0
+    assert (tried, cuts) == ([dl1.Cuts(picture=14.0)], [])
+    panel.show(Look(panel="cuts"), dl1.Cuts())  # something else was wished meanwhile
+    assert picture.value == 14.0
+    panel._let_go("picture", 14.0)
+    assert cuts == [dl1.Cuts(picture=14.0)]
+    panel.show(Look(), cuts[0])
+    panel._all()
+    panel.show(Look(), cuts[-1])
+    assert (cuts[-1], picture.value) == (dl1.Cuts(), 10.0)
+
+
+def test_the_widgets_follow_the_wish_and_not_what_arrives(work: Work, facts: Facts) -> None:
+    wanted = Wanted()
+    display = Display(wanted, lambda _: None, lambda _: None, wall=False)
+    look = Look(tel=3)
+    display.show(look, ("a.h5", "b.h5"))
+    display.name(facts, 4711, look)
+    display.fill(now_of(work, look), "")
+    assert (display._number.value, display._tel.value, wanted) == (4711, 3, {})
+    display.name(facts, 4712, Look())
+    assert (display._tel.value, wanted) == (-1, {})
+    display._tel.value = 11
+    assert wanted == {"tel": 11}
 
 
 def test_ranges_and_numbers_become_cuts() -> None:

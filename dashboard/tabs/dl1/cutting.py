@@ -59,6 +59,7 @@ class CutsPanel(Panel):
     def __init__(self, cut: Callable[[dl1.Cuts], None], tried: Callable[[dl1.Cuts], None], cuts: dl1.Cuts) -> None:
         self._cut, self._tried, self._now, self._quiet = cut, tried, cuts, False
         self._drawn = Memory()
+        self._moving: dict[str, float] = {}  # sliders that are not let go yet
         self._kinds = pmui.RadioButtonGroup(
             options={"Tail-cuts": "tailcuts", "The file's own": "file", "None": "none"}, value="tailcuts", **COMPACT
         )
@@ -78,7 +79,7 @@ class CutsPanel(Panel):
         )  # fmt: skip
         self._expression.param.watch(lambda event: self._changed(expression=str(event.new or "").strip()), "value")
         self._reset = pmui.Button(
-            label="Reset", icon="restart_alt", variant="text", visible=False, on_click=lambda _: self._cut(dl1.Cuts()), **COMPACT
+            label="Reset", icon="restart_alt", variant="text", visible=False, on_click=lambda _: self._all(), **COMPACT
         )  # fmt: skip
         self._error = text(color="#d93636")
         self._error.visible = False
@@ -114,18 +115,28 @@ class CutsPanel(Panel):
             label=label, start=start, end=end, step=step, value=getattr(self._now, name), width=230, size="small", margin=(2, 14),
         )  # fmt: skip
         slider.param.watch(lambda event: self._slid(name, event.new), "value")
-        slider.param.watch(lambda event: self._changed(**{name: event.new}), "value_throttled")
+        slider.param.watch(lambda event: self._let_go(name, event.new), "value_throttled")
         return slider
 
     # --- what the viewer does
 
+    def _all(self) -> None:
+        self._moving.clear()
+        self._cut(dl1.Cuts())
+
     def _slid(self, name: str, value: float) -> None:
         """Show what a slider does to the event while it is dragged."""
         if not self._quiet and value != getattr(self._now, name):
+            self._moving[name] = value
             try:
                 self._tried(dl1.Cuts.checked(dict(self._now) | {name: value}))
             except InvalidParameters as error:
                 self._complain(str(error))
+
+    def _let_go(self, name: str, value: float | None) -> None:
+        if value is not None and not self._quiet:
+            self._moving.pop(name, None)
+            self._changed(**{name: value})
 
     def _typed(self, name: str, value: float | None) -> None:
         if value is not None and name in WHOLE:
@@ -148,7 +159,7 @@ class CutsPanel(Panel):
         self._changed(**ends)
 
     def _changed(self, **values: Any) -> None:
-        if self._quiet or all(value is None and name in SLIDERS for name, value in values.items()):
+        if self._quiet:
             return
         defaults = {name: field.get_default(call_default_factory=True) for name, field in dl1.Cuts.model_fields.items()}
         wanted = {name: defaults[name] if value is None else value for name, value in values.items()}
@@ -174,6 +185,8 @@ class CutsPanel(Panel):
         for name, slider in self.sliders.items():
             value = getattr(cuts, name)
             slider.end = max(slider.end, value)
+            if name in self._moving:  # else it would jump back under the mouse
+                value = self._moving[name]
             slider.param.update(value=value, disabled=cuts.cleaning != "tailcuts")
         for name, number in self._numbers.items():
             number.show(changed.get(name))

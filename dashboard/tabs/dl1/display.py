@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from dashboard.tabs.dl1.look import Look
     from dashboard.tabs.dl1.panels import Now
+    from dashboard.tabs.dl1.results import Facts
     from dashboard.views.pixels import Pixels
     from detcore import dl1
 
@@ -77,7 +78,7 @@ class Display:
     ) -> None:
         self._want, self._wall = want, wall
         self._quiet = False
-        self._drawn, self._placed, self._listed = Memory(), Memory(), Memory()
+        self._drawn, self._listed = Memory(), Memory()
         tapped = None if wall else self._tapped
         self.charge = CameraView("Charge (p.e.)", tapped=tapped, wall=wall)
         self.time = CameraView("Peak time (ns)", like=self.charge, tapped=tapped, limits="robust", wall=wall)
@@ -107,7 +108,9 @@ class Display:
         ahead = pmui.IconButton(icon="chevron_right", description="Next event", on_click=lambda _: step(1), **STEP)
         self._number = pmui.IntInput(label="Event", value=0, start=0, width=104, **NUMBER)
         self._number.param.watch(lambda event: None if self._quiet or event.new is None else typed(event.new), "value")
-        self._tel = pmui.Select(label="Telescope", options={"": -1}, value=-1, width=160, size="small", margin=(4, 4))
+        self._tel = pmui.Select(
+            label="Telescope", options={"Brightest": -1}, value=-1, width=160, size="small", margin=(4, 4)
+        )
         self._tel.param.watch(self._telescoped, "value")
         self._frame = self._choice({"deg": "sky", "m": "camera"}, "frame", "sky")
         self._scale = self._choice({"lin": "linear", "log": "log"}, "scale", "linear")
@@ -131,7 +134,7 @@ class Display:
             self._want(file=self._file.options.index(event.new), obs=-1, event=-1, tel=-1, pixels=-1, box="")
 
     def _telescoped(self, event: Any) -> None:
-        if not self._quiet and isinstance(event.new, int) and event.new >= 0:
+        if not self._quiet and isinstance(event.new, int):
             self._want(tel=event.new)
 
     def _tapped(self, pixel: int | None) -> None:
@@ -150,6 +153,23 @@ class Display:
         self._ring.value = look.ring
         self._quiet = False
 
+    def name(self, facts: Facts, number: int | None, look: Look) -> None:
+        """Show which event and which telescope are wished.
+
+        Not those that have arrived: the page sends a value back once it is drawn, and of two in a moment the first would
+        be taken for the choice of the viewer.
+        """
+        options = telescopes_of(facts, "Brightest")
+        self._quiet = True
+        if number is not None:
+            self._number.value = number
+        tel = look.tel if look.tel in options.values() else -1
+        if options != self._tel.options:
+            self._tel.param.update(options=options, value=tel)
+        else:
+            self._tel.value = tel
+        self._quiet = False
+
     def fill(self, now: Now, place: str) -> None:
         """Draw the image of the telescope that is wished.
 
@@ -163,8 +183,6 @@ class Display:
         event, one = now.event, now.image
         if event is None:
             return
-        if not self._wall and self._placed.new(event, one):
-            self._name(event, one)
         if one is None:
             return
         look = now.look
@@ -176,17 +194,6 @@ class Display:
             half = -(-len(numbers) // 2)
             self.tables[0].show(numbers.iloc[:half])
             self.tables[1].show(numbers.iloc[half:])
-
-    def _name(self, event: dl1.Event, one: dl1.OneCamera | None) -> None:
-        """Show which event and which telescope these are."""
-        self._quiet = True
-        self._number.value = event.event_id
-        options = {f"{each.tel_id} · {each.telescope.get('type', '')}": each.tel_id for each in event.cameras}
-        if options != self._tel.options:
-            self._tel.param.update(options=options, value=one.tel_id if one else -1)
-        elif one is not None:
-            self._tel.value = one.tel_id
-        self._quiet = False
 
     def _draw(
         self, event: dl1.Event, one: dl1.OneCamera, look: Look, place: str, flags: tuple[NDArray[Any], NDArray[Any]] | None
@@ -221,6 +228,11 @@ class Display:
             view.ring(ring)
             view.mark(dead=dead, noisy=noisy)
         self.charge.colour(scale=look.scale)
+
+
+def telescopes_of(facts: Facts, none: str) -> dict[str, int]:
+    """Return the telescopes with images to choose from, and a word for none of them."""
+    return {none: -1} | {f"{tel} · {facts.type_of(tel)}": tel for tel in facts.images}
 
 
 def _flags(now: Now, one: dl1.OneCamera) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:

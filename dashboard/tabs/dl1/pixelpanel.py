@@ -11,6 +11,7 @@ import panel as pn
 import panel_material_ui as pmui
 from typing_extensions import override
 
+from dashboard.tabs.dl1.display import telescopes_of
 from dashboard.tabs.dl1.distributions import Distribution
 from dashboard.tabs.dl1.look import QUANTITIES, Named, digits
 from dashboard.tabs.dl1.panels import Memory, Panel
@@ -56,7 +57,7 @@ class PixelsPanel(Panel):
         self._bad: list[tuple[int, int]] = []
         self._chosen: tuple[int, int] | None = None
         self._tel = pmui.Select(
-            label="Telescope", options={"": -1}, value=-1, width=176, size="small", margin=(9, 4, 4, 4)
+            label="Telescope", options={"That of the image": -1}, value=-1, width=176, size="small", margin=(9, 4, 4, 4)
         )
         self._tel.param.watch(self._telescoped, "value")
         self._what = pmui.Select(
@@ -92,7 +93,7 @@ class PixelsPanel(Panel):
         self._want(**{name: value})
 
     def _telescoped(self, event: Any) -> None:
-        if not self._quiet and isinstance(event.new, int) and event.new >= 0:
+        if not self._quiet and isinstance(event.new, int):
             self._want(pixels=event.new)
 
     def _tapped(self, pixel: int | None) -> None:
@@ -128,12 +129,11 @@ class PixelsPanel(Panel):
             return
         shown = now.image.tel_id if now.image is not None else held[0]
         tel = next(one for one in (look.pixels, shown, held[0]) if one in held)
-        options = {f"{one} · {facts.type_of(one)}": one for one in held}
+        options = telescopes_of(facts, "That of the image")
         self._quiet = True
         if options != self._tel.options:
-            self._tel.param.update(options=options, value=tel)
-        else:
-            self._tel.value = tel
+            self._tel.options = options
+        self._tel.value = look.pixels if look.pixels in options.values() else -1
         self._quiet = False
         if self._drawn.new(results, tel, look.quantity, look.pixel_scale):
             self._draw(results, tel, look)

@@ -288,12 +288,15 @@ class Tab:
 
     def _show_wishes(self) -> None:
         """Bring the widgets to what is wished; they are slow even where nothing changes."""
-        wishes = (self.place, self.cuts, self.look, self.paths(), self._asked)
+        facts = self.work.facts
+        wishes = (self.place, self.cuts, self.look, self.paths(), facts)
         if wishes == self._wishes:
             return
         self._wishes = wishes
         look = self.look
         self.display.show(look, tuple(Path(path).name for path in self.paths()))
+        if facts is not None and (row := self.work.place(look)) is not None:
+            self.display.name(facts, facts.event_at(row)[1], look)
         self.lower.active = list(PANELS).index(look.panel)
         for panel in self.panels.values():
             panel.show(look, self.cuts)
