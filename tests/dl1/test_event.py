@@ -214,6 +214,22 @@ def test_one_image_by_its_row(small):
             file.image_at(2, 99)
 
 
+def test_odd_charges_and_times_stop_nothing(tmp_path, ctapipe_files):
+    made = ctapipe_files.content()
+    for images in made.images.values():
+        for row, (column, value) in enumerate(
+            [("image", np.nan), ("image", np.inf), ("image", -5), ("image", 3e38), ("image", 0), ("peak_time", np.nan)]
+        ):
+            images[column][row] = value
+        images["image"][6, ::3] = np.inf
+    path = ctapipe_files.write(tmp_path / "a.h5", made).path
+    for row in events_of(path).head(12).itertuples():
+        for cuts in (Cuts(), Cuts(cleaning="none"), Cuts(cleaning="file", main_island=True, time_limit=3)):
+            event = load_event(path, row.obs_id, row.event_id, cuts, ring=True)
+            assert event.tel_ids == row.tels_with_trigger
+            assert not [text for text in event.problems if "no direction" not in text]
+
+
 def test_no_such_event(small):
     with pytest.raises(KeyError, match="no event 5 of run 7; the file has 40 events"):
         load_event(small.path, 7, 5)
