@@ -197,3 +197,22 @@ def test_files_that_cannot_be_read_are_one_line_each(demo, tmp_path):
         assert done.exit_code == 1
         assert name in done.output
     assert not (tmp_path / "results").exists()
+
+
+def test_a_file_need_not_have_the_camera_that_others_have(demo, shared, tmp_path):
+    other = shared / "data/dl1/gct_checs_muons.dl1.h5"
+    good("parameters", demo[0], other, "--output", tmp_path / "p.csv", "--camera", "FlashCam")
+    table = pd.read_csv(tmp_path / "p.csv")
+    assert len(table) == reduce(demo[0], camera="FlashCam", parts=()).n_read.sum()
+
+
+def test_parameters_of_a_real_file_with_its_own_cleaning(real_file, tmp_path):
+    good("parameters", real_file, "--output", tmp_path / "p.csv", "--cleaning", "file")
+    table = pd.read_csv(tmp_path / "p.csv")
+    with dl1.open(real_file) as file:
+        stored = [file.parameters(tel_id) for tel_id in file.telescopes.index]
+    stored = pd.concat([one for one in stored if one is not None])
+    both = table.merge(stored, on=["obs_id", "event_id", "tel_id"], suffixes=("", "_file"))
+    assert len(both) == len(stored) == len(table)
+    for name in ("hillas_intensity", "hillas_width", "hillas_width_uncertainty", "leakage_intensity_width_2"):
+        np.testing.assert_allclose(both[name], both[f"{name}_file"], rtol=1e-5, err_msg=name)
