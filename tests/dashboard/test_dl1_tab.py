@@ -375,7 +375,7 @@ def test_the_widgets_follow_the_wish_and_not_what_arrives(work: Work, facts: Fac
     display.show(look, ("a.h5", "b.h5"))
     display.name(facts, 4711, look)
     display.fill(now_of(work, look), "")
-    assert (display._number.value, display._tel.value, wanted) == (4711, 3, {})
+    assert (display._number.value, display._tel.value, wanted) == ("4711", 3, {})
     display.name(facts, 4712, Look())
     assert (display._tel.value, wanted) == (-1, {})
     display._tel.value = 11

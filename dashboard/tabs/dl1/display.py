@@ -68,13 +68,13 @@ class Display:
     step
         Called with 1 or -1: the next or the previous event.
     typed
-        Called with the number of an event that was typed.
+        Called with what was typed as the number of an event.
     wall
         For a wall display.
     """
 
     def __init__(
-        self, want: Callable[..., None], step: Callable[[int], None], typed: Callable[[int], None], *, wall: bool
+        self, want: Callable[..., None], step: Callable[[int], None], typed: Callable[[str], None], *, wall: bool
     ) -> None:
         self._want, self._wall = want, wall
         self._quiet = False
@@ -100,14 +100,14 @@ class Display:
         parts = [cameras] if wall else [*self._bars(step, typed), cameras, lower]
         self.view = pn.Column(*parts, sizing_mode="stretch_both", margin=0)
 
-    def _bars(self, step: Callable[[int], None], typed: Callable[[int], None]) -> list[pn.viewable.Viewable]:
+    def _bars(self, step: Callable[[int], None], typed: Callable[[str], None]) -> list[pn.viewable.Viewable]:
         want = self._want
         self._file = pmui.Select(label="File", options=[""], value="", width=160, size="small", margin=(4, 4))
         self._file.param.watch(self._filed, "value")
         back = pmui.IconButton(icon="chevron_left", description="Previous event", on_click=lambda _: step(-1), **STEP)
         ahead = pmui.IconButton(icon="chevron_right", description="Next event", on_click=lambda _: step(1), **STEP)
-        self._number = pmui.IntInput(label="Event", value=0, start=0, width=104, **NUMBER)
-        self._number.param.watch(lambda event: None if self._quiet or event.new is None else typed(event.new), "value")
+        self._number = pmui.TextInput(label="Event", value="", width=104, max_length=20, **NUMBER)
+        self._number.param.watch(lambda event: None if self._quiet else typed(str(event.new or "")), "value")
         self._tel = pmui.Select(
             label="Telescope", options={"Brightest": -1}, value=-1, width=160, size="small", margin=(4, 4)
         )
@@ -162,7 +162,7 @@ class Display:
         options = telescopes_of(facts, "Brightest")
         self._quiet = True
         if number is not None:
-            self._number.value = number
+            self._number.value = str(number)
         tel = look.tel if look.tel in options.values() else -1
         if options != self._tel.options:
             self._tel.param.update(options=options, value=tel)

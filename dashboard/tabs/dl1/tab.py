@@ -119,13 +119,16 @@ class Tab:
         if (found := self.work.beside(self.look, by)) is not None:
             self.want(obs=found[0], event=found[1])
 
-    def typed(self, number: int) -> None:
+    def typed(self, words: str) -> None:
         """Go to an event by its number."""
-        found = self.work.numbered(self.look, number)
+        number = words.strip().replace(",", "")
+        found = self.work.numbered(self.look, int(number)) if number.isdecimal() else None
         if found is not None:
             self.want(obs=found[0], event=found[1])
-        elif self.work.facts is not None:
-            self.session.notify(f"there is no event {number} in this file", "warning")
+        if found is None and self.work.facts is not None:
+            self.session.notify(f"there is no event {words[:20]!r} in this file", "warning")
+        self._wishes = None  # the field shows the event again, whatever was typed
+        self.session.refresh()
 
     # --- the protocol
 
