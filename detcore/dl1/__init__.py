@@ -17,6 +17,7 @@ from detcore.dl1.api import open_files as open_files
 from detcore.dl1.api import reduce as reduce
 from detcore.dl1.api import reduction as reduction
 from detcore.dl1.api import write_demo as write_demo
+from detcore.dl1.badpixels import read_mask as read_mask
 from detcore.dl1.basedumper import DL1DataDumper as DL1DataDumper
 from detcore.dl1.cleaning import dilate as dilate
 from detcore.dl1.cleaning import islands as islands
