@@ -39,7 +39,7 @@ PARTS: Final = ("pixels", "table", "distributions")
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-def open_files(paths: Paths, camera: str = "", telescopes: Iterable[int] = ()) -> ImageFiles:
+def open_files(paths: Paths, camera: str = "", telescopes: Iterable[int] | str = ()) -> ImageFiles:
     """Open DL1 files of either format as a source of images of one camera type.
 
     Parameters
@@ -49,15 +49,24 @@ def open_files(paths: Paths, camera: str = "", telescopes: Iterable[int] = ()) -
     camera
         Name of the camera type, for instance LSTCam; empty: that of which the first file has most images.
     telescopes
-        Only these, by their numbers; none: all of that camera.
+        Only these, by their numbers; none: all of that camera. As text they are separated by commas.
 
     Returns
     -------
     ImageFiles
         A source for `run` and `stream`.
+
+    Raises
+    ------
+    InvalidParameters
+        A number of a telescope is none.
     """
     several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    return ImageFiles(tuple(os.fspath(path) for path in several), camera, tuple(map(int, telescopes))).named()
+    return ImageFiles(tuple(os.fspath(path) for path in several), camera, _numbers(telescopes)).named()
+
+
+def _numbers(telescopes: Iterable[int] | str) -> tuple[int, ...]:
+    return Cuts.checked({"telescopes": telescopes if isinstance(telescopes, str) else tuple(telescopes)}).telescopes
 
 
 def reduction(cuts: Cuts | None = None, schema: xr.Dataset | None = None, *, parts: Sequence[str] = PARTS) -> Together:
@@ -100,7 +109,7 @@ def reduce(
     paths: Paths,
     *,
     camera: str = "",
-    telescopes: Iterable[int] = (),
+    telescopes: Iterable[int] | str = (),
     parts: Sequence[str] = PARTS,
     executor: Executor | None = None,
     **cuts: Any,
@@ -140,7 +149,7 @@ def reduce(
     >>> data = dl1.reduce("gamma.dl1.h5", min_intensity=50)  # doctest: +SKIP
     >>> data.hillas_width.mean()  # doctest: +SKIP
     """
-    numbers = tuple(map(int, telescopes))
+    numbers = _numbers(telescopes)
     source = open_files(paths, camera, numbers)
     parameters = Cuts.checked({**({"telescopes": numbers} if numbers else {}), **cuts})
     return run(source, lambda schema: reduction(parameters, schema, parts=parts), executor=executor)

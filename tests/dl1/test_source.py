@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from detcore import dl1
+from detcore.core.parameters import InvalidParameters
 from detcore.core.run import problems_of, run
 from detcore.core.source import ChunkRef, Problem, UnknownFormat
 from detcore.dl1.api import open_files, reduction
@@ -163,7 +164,10 @@ def test_cameras_and_telescopes_are_chosen(own):
     source = open_files(own.path, "CHEC")
     assert source.schema().sizes["pixel"] == 36
     assert sum(chunk.sizes["event"] for chunk in chunks_of(source)) == counts[5]
-    source = open_files(own.path, telescopes=(2,))
+    source = open_files(own.path, telescopes="2")
+    assert source == open_files(own.path, telescopes=np.array([2]))
+    with pytest.raises(InvalidParameters, match="telescopes"):
+        open_files(own.path, telescopes="two")
     assert source.schema().attrs["telescopes"] == (2,)
     chunks = list(chunks_of(source))
     assert {int(one) for chunk in chunks for one in chunk["tel_id"]} == {2}
