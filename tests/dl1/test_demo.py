@@ -112,7 +112,7 @@ def test_charges_are_those_that_were_simulated(table):
     bright = table[table.true > 400]
     ratio = bright.hillas_intensity / bright.true
     assert len(bright) > 150
-    assert 0.8 < ratio.median() < 1.02
+    assert 0.7 < ratio.median() < 1.02, "the cleaning takes faint rims away"
     assert ratio.max() < 1.15
 
 
