@@ -20,6 +20,7 @@ from detcore.dl1 import generator
 from detcore.dl1.api import reduce
 from detcore.dl1.demo import write_demo
 from detcore.dl1.products import read_result
+from detcore.dl1.steps import Cuts
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -216,3 +217,17 @@ def test_parameters_of_a_real_file_with_its_own_cleaning(real_file, tmp_path):
     assert len(both) == len(stored) == len(table)
     for name in ("hillas_intensity", "hillas_width", "hillas_width_uncertainty", "leakage_intensity_width_2"):
         np.testing.assert_allclose(both[name], both[f"{name}_file"], rtol=1e-5, err_msg=name)
+
+
+def test_what_the_dashboard_copies_is_understood(demo, tmp_path):
+    cuts = Cuts(
+        telescopes="1,3,12", picture=7.5, boundary=3.5, min_neighbors=1, time_limit=4, main_island=True, min_pixels=4,
+        min_intensity=-2, energy_min=0.1, multiplicity_min=2, multiplicity_max=14, particle="0,101",
+        expression="(hillas_width < 0.4) & (leakage_pixels_width_1 < 0.5)",
+    )  # fmt: skip
+    good("parameters", *cuts.to_arguments(), demo[0], "--output", tmp_path / "p.csv", "--camera", "LSTCam")
+    table = pd.read_csv(tmp_path / "p.csv")
+    expected = reduce(demo[0], camera="LSTCam", parts=("table",), **cuts.model_dump())
+    assert 0 < len(table) < reduce(demo[0], camera="LSTCam", parts=()).n_read.sum()
+    np.testing.assert_allclose(table.hillas_psi, expected.hillas_psi)
+    np.testing.assert_array_equal(table.event_id, expected.event_id)
