@@ -164,7 +164,7 @@ class CtamlFile(Dl1File):
     @property
     @override
     def telescopes(self) -> pd.DataFrame:
-        return self._telescopes
+        return self._telescopes.copy(deep=False)  # what callers do to it is theirs
 
     @cached_property
     def _rows_of(self) -> dict[int, NDArray[np.int64]]:
@@ -227,7 +227,7 @@ class CtamlFile(Dl1File):
     @property
     @override
     def events(self) -> pd.DataFrame:
-        return self._events
+        return self._events.copy(deep=False)
 
     @cached_property
     def _header(self) -> dict[str, tuple[Any, str]]:
@@ -271,9 +271,12 @@ class CtamlFile(Dl1File):
         if kind not in self._cameras:
             one = self._types[kind]
             focal_length = FOCAL_LENGTHS.get(one.optics, float("nan"))
-            self._cameras[kind] = camera_of_positions(
-                one.camera, one.positions[:, 0], one.positions[:, 1], focal_length
-            )
+            try:
+                made = camera_of_positions(one.camera, one.positions[:, 0], one.positions[:, 1], focal_length)
+            except ValueError as error:
+                msg = f"{self.path}: {TYPES}: {error}"
+                raise ValueError(msg) from error
+            self._cameras[kind] = made
         return self._cameras[kind]
 
     @override

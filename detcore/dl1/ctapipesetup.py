@@ -176,12 +176,12 @@ def _camera(file: h5py.File, key: str, name: str, focal_length: float) -> Camera
         msg = f"{where}: expected PIX_TYPE to be one of {', '.join(PIXEL_SHAPES)}; found {word[:50]!r}"
         raise ValueError(msg)
     turned = attribute(item, "PIX_ROT")
-    return Camera(
-        name,
-        _metres(found, "pix_x", where),
-        _metres(found, "pix_y", where),
-        _metres(found, "pix_area", where, "m2"),
-        PIXEL_SHAPES[word.lower()],
-        float(turned) if isinstance(turned, (int, float)) and np.isfinite(turned) else 0.0,
-        focal_length,
+    x, y, area = (
+        _metres(found, key, where, unit) for key, unit in (("pix_x", "m"), ("pix_y", "m"), ("pix_area", "m2"))
     )
+    rotation = float(turned) if isinstance(turned, (int, float)) and np.isfinite(turned) else 0.0
+    try:
+        return Camera(name, x, y, area, PIXEL_SHAPES[word.lower()], rotation, focal_length)
+    except ValueError as error:
+        msg = f"{where}: {error}"
+        raise ValueError(msg) from error

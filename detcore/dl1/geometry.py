@@ -49,7 +49,7 @@ class Camera:
     pixel_x, pixel_y
         (pixel,) centres, m.
     pixel_area
-        (pixel,) m2.
+        (pixel,) m2; nan where it is not known, which one that is not above zero counts as.
     shape
         Of the pixels; circles sit on a hexagonal grid.
     rotation
@@ -75,6 +75,8 @@ class Camera:
     def __post_init__(self) -> None:
         for name in ("pixel_x", "pixel_y", "pixel_area"):
             values = np.array(getattr(self, name), np.float64)  # a copy: the caller keeps the right to change its own
+            if name == "pixel_area":
+                values[~((values > 0) & (values < np.inf))] = np.nan
             values.setflags(write=False)
             object.__setattr__(self, name, values)
         x, y, area = self.pixel_x, self.pixel_y, self.pixel_area
@@ -278,9 +280,9 @@ def camera_of_positions(name: str, x: ArrayLike, y: ArrayLike, focal_length: flo
     spacing = float(np.median(links))
     (hexagon, hexagonal), (square, squareness) = (_grid_angle(px, py, fold) for fold in (6, 4))
     if hexagonal >= squareness:
-        area = spacing**2 * np.sqrt(3) / 2
+        area = spacing * spacing * np.sqrt(3) / 2
         return replace(rough, shape="hexagon", rotation=hexagon, pixel_area=np.full(px.shape, area))
-    return replace(rough, shape="square", rotation=square, pixel_area=np.full(px.shape, spacing**2))
+    return replace(rough, shape="square", rotation=square, pixel_area=np.full(px.shape, spacing * spacing))
 
 
 def _nearest(
