@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 Place = tuple[float, float]
 
 OPTICS = ((2.0, 16.0, 29.0), (9.0, 15.0, 22.0))  # focal length in m -> diameter of the mark in px …
-ROOMY, LEAST, MOST = 400, 0.5, 2.5  # … if the figure has so many px; else in proportion, within limits
+ROOMY, LEAST, MOST = 400, 0.6, 2.5  # … if the figure has so many px; else in proportion, within limits
+CORE = 15.0  # diameter of the mark of an impact point, likewise
 SMALLEST = 120.0  # half of the side that is shown, m, at least
 FURTHEST = 4.0  # times the size of the array: impact points beyond are not made room for
 STEP = 1.25  # by which the place grows for them, so that it stands still from event to event
@@ -73,7 +74,9 @@ class ArrayView:
         self.telescopes = ColumnDataSource({key: [] for key in TELESCOPE}, name="telescopes")
         self.others = ColumnDataSource({key: [] for key in TELESCOPE}, name="telescopes without image")
         self.axes = ColumnDataSource({key: [] for key in ("x0", "y0", "x1", "y1")}, name="image axes")
-        self.cores = {name: ColumnDataSource({"x": [], "y": []}, name=name) for name in ("reconstructed", "true")}
+        self.cores = {
+            name: ColumnDataSource({"x": [], "y": [], "size": []}, name=name) for name in ("reconstructed", "true")
+        }
         self._draw(label, wall)
         self.viewport = Viewport(plot, self._resized)
         if tapped:
@@ -104,7 +107,7 @@ class ArrayView:
         for name, marker, colour in (("reconstructed", "x", FITTED), ("true", "cross", RING)):
             for ink, wide in ((DARK, 5.0), (colour, 2.8)):
                 found[name] = plot.scatter(
-                    "x", "y", source=self.cores[name], marker=marker, size=15 * thick, line_color=ink, line_width=wide * thick
+                    "x", "y", source=self.cores[name], marker=marker, size="size", line_color=ink, line_width=wide * thick
                 )  # fmt: skip
         self._items = {name: LegendItem(label=name, renderers=[each], visible=False) for name, each in found.items()}
         self._legend = legend_above(plot, self._items, wall=wall)
@@ -168,21 +171,27 @@ class ArrayView:
         self._cross(axes)
         for name, place in (("reconstructed", core), ("true", true_core)):
             there = place is not None and all(map(math.isfinite, place))
-            push(self.cores[name], {"x": [place[0]], "y": [place[1]]} if place and there else {"x": [], "y": []})
+            found = {"x": [place[0]], "y": [place[1]], "size": [CORE * self._room]} if place and there else {}
+            push(self.cores[name], {key: found.get(key, []) for key in ("x", "y", "size")})
             self._explain(name, there)
         if self.figure.title.text != (text := without_math(title)):
             self.figure.title.text = text
 
+    @property
+    def _room(self) -> float:
+        return min(MOST, max(LEAST, min(inner_size(self.figure) or (ROOMY, ROOMY)) / ROOMY))
+
     def _sizes(self, focal_length: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Return what depends on how much room there is: diameters of the marks, and how far aside the ids stand."""
-        room = min(inner_size(self.figure) or (ROOMY, ROOMY)) / ROOMY
-        size = np.interp(focal_length, *OPTICS) * min(MOST, max(LEAST, room))
+        size = np.interp(focal_length, *OPTICS) * self._room
         return {"size": size, "offset": size / 2 + 1}
 
     def _resized(self) -> None:
         for source in (self.telescopes, self.others):
             if len(source.data["focal_length"]):
                 push(source, self._sizes(np.asarray(source.data["focal_length"], np.float64)))
+        for source in self.cores.values():
+            push(source, {"size": [CORE * self._room] * len(source.data["x"])})
 
     def _frame(self, x: Any, y: Any, cores: list[Place]) -> None:
         """Make room for the array, and for impact points that are not too far away."""

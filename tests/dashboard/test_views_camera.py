@@ -12,7 +12,7 @@ from bokeh.core.validation import check_integrity
 from bokeh.document import Document
 from bokeh.events import Tap
 
-from dashboard.views.arrayview import OPTICS, SMALLEST, ArrayView
+from dashboard.views.arrayview import CORE, OPTICS, SMALLEST, ArrayView
 from dashboard.views.camera import DRAWN_ONE_BY_ONE, CameraView
 from dashboard.views.cameragrid import FAINTEST, CameraGrid, Tile
 from dashboard.views.cameraoverlay import WORDS
@@ -667,8 +667,8 @@ def test_impact_points_are_marked_and_have_room_unless_far_away() -> None:
     home = view._square.box
     view.show(array(), {}, core=(0.0, 0.0), true_core=(10.0, 20.0))
     assert view._square.box == home  # the view stands still
-    assert view.cores["reconstructed"].data == {"x": [0.0], "y": [0.0]}
-    assert view.cores["true"].data == {"x": [10.0], "y": [20.0]}
+    assert view.cores["reconstructed"].data == {"x": [0.0], "y": [0.0], "size": [CORE]}
+    assert view.cores["true"].data == {"x": [10.0], "y": [20.0], "size": [CORE]}
     assert shown_in_legend(view._items) == {"reconstructed", "true"}
     view.show(array(), {}, true_core=(700.0, 0.0))
     left, right, bottom, top = view._square.box
