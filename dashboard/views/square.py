@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 # The home of the ranges holds the whole box; a viewer who has zoomed keeps the middle and the height. Figures with the
 # same ranges take the smaller of their sizes, so that each of them holds all.
 SQUARE = """
-const sizes = plots.map((p) => [p.inner_width, p.inner_height]).filter(([w, h]) => w > 0 && h > 0)
+const size_of = (plot) => {
+  try { return [plot.inner_width, plot.inner_height] } catch { return [0, 0] }  // a figure that was not drawn yet has none
+}
+const sizes = plots.map(size_of).filter(([w, h]) => w > 0 && h > 0)
 const [left, right, bottom, top] = ["left", "right", "bottom", "top"].map((name) => extent.get_column(name)[0])
 if (sizes.length == 0 || !(right > left && top > bottom)) return
 const w = Math.min(...sizes.map((s) => s[0])), h = Math.min(...sizes.map((s) => s[1]))
