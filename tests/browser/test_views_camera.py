@@ -41,7 +41,7 @@ def build():
 
     def draw(pixels, title):
         values = np.arange(pixels.count) + 1000.0
-        for view, sign in ((charge, 1), (time, -1)):
+        for view, sign in ((charge, 1), (time, -1), (hidden, 1)):
             view.arrange(pixels)
             view.show(values * sign, title=title, hover={{"Charge": (values, "p.e."), "Even": (values % 2 == 0, "")}})
             view.outline(values < 1010)
@@ -57,12 +57,14 @@ def build():
 
     charge = CameraView("Charge (p.e.)", tapped=tapped)
     time = CameraView("Peak time (ns)", like=charge)
+    hidden = CameraView()  # in a place that nobody looks at
     grid = CameraGrid(tapped=lambda key: setattr(grid.figure.title, "text", f"telescope {{key}}"))
     charge.figure.name, time.figure.name, grid.figure.name = "charge", "time", "grid"
     pn.state.onload(lambda: draw(hexagons, "hexagons"))
     charge.figure.sizing_mode = time.figure.sizing_mode = grid.figure.sizing_mode = "stretch_both"
     pair = pn.Row(*(pn.pane.Bokeh(each.figure) for each in (charge, time)), height=420, sizing_mode="stretch_width")
-    return pn.Column(pair, pn.pane.Bokeh(grid.figure, height=220, sizing_mode="stretch_width"), sizing_mode="stretch_width")
+    lower = pn.pane.Bokeh(grid.figure, height=220, sizing_mode="stretch_width")
+    return pn.Column(pair, lower, pn.pane.Bokeh(hidden.figure, visible=False), sizing_mode="stretch_width")
 
 
 build().servable()
@@ -144,10 +146,11 @@ def place(at: dict[str, Any], x: float, y: float) -> tuple[float, float]:
     return at["left"] + (x - x0) / (x1 - x0) * at["width"], at["top"] + (y1 - y) / (y1 - y0) * at["height"]
 
 
-def tip(page: Page, x: float, y: float, wanted: str) -> str:
-    """What the mouse shows at a place."""
+def tip(page: Page, name: str, at: tuple[float, float], wanted: str) -> str:
+    """What the mouse shows at a place of a figure, which may still be moving."""
     words, end = "", time.monotonic() + 90
     while wanted not in words and time.monotonic() < end:
+        x, y = place(page.evaluate(FIGURE, name), *at)
         page.mouse.move(x + 30, y + 30)  # Chromium tells of moves by whole pixels only
         page.mouse.move(x, y)
         page.wait_for_timeout(300)
@@ -156,13 +159,11 @@ def tip(page: Page, x: float, y: float, wanted: str) -> str:
 
 
 def test_a_pixel_is_looked_at_and_clicked(page: Page) -> None:
-    at = until(page, "charge", square)
-    x, y = place(at, 0.0, 0.0)  # pixel 108 of 217 is in the middle
-    words = tip(page, x, y, "108")
+    words = tip(page, "charge", (0.0, 0.0), "108")  # pixel 108 of 217 is in the middle
     assert "Pixel: 108" in words
     assert "Charge: 1,108 p.e." in words
     assert "Even: yes" in words
-    page.mouse.click(x, y)
+    page.mouse.click(*place(page.evaluate(FIGURE, "charge"), 0.0, 0.0))
     until(page, "charge", lambda at: at["title"] == "pixel 108")
     page.wait_for_function(f"({LENGTHS})('chosen pixel').includes(6)")
 
@@ -188,9 +189,9 @@ def test_another_camera_of_many_pixels_is_a_picture_and_small_ones_are_chosen(pa
     at = until(page, "charge", square)
     (left, right), (bottom, _) = at["x"], at["y"]
     page.mouse.click(*place(at, left + 0.01 * (right - left), bottom + 0.01 * (right - left)))
-    at = until(page, "charge", lambda at: at["title"] == "squares" and square(at))
-    pixel = 20 * SIDE + 30  # x up, y to the right
+    until(page, "charge", lambda at: at["title"] == "squares" and square(at))
+    pixel = 30 * SIDE + 20  # longitude is y, latitude is x
     pitch = 0.286479  # 1 cm at 2 m, degrees
-    words = tip(page, *place(at, 20 * pitch, 30 * pitch), f"Pixel: {pixel:,}".replace(",", ""))
+    words = tip(page, "charge", (30 * pitch, 20 * pitch), str(pixel))
     assert f"Pixel: {pixel}" in words
     assert f"Charge: {pixel + 1000:,} p.e." in words
