@@ -130,8 +130,8 @@ def test_a_folder_that_fills(own, tmp_path):
 
 
 def test_mistakes_are_told(own, tmp_path):
-    with pytest.raises(InvalidParameters, match="unknown key 'treshold'"):
-        reduce(own.path, treshold=3)
+    with pytest.raises(InvalidParameters, match="unknown key 'threshold'"):
+        reduce(own.path, threshold=3)
     with pytest.raises(EmptyInput, match="no images of camera FlashCam; the file has the cameras LSTCam, CHEC"):
         reduce(own.path, camera="FlashCam")
     with pytest.raises(EmptyInput, match=r"(?i)no such file"):

@@ -34,7 +34,7 @@ def peer() -> ModuleType:
     """The original's present version; its absence is a skip, or a failure where all must be there."""
     if importlib.util.find_spec("dl1_data_handler") is None:
         if os.environ.get("DETCORE_REQUIRE_SHARED") == "1":
-            pytest.fail("dl1-data-handler required, but it is not installed")
+            pytest.fail("dl1-data-handler required: pip install --no-deps dl1-data-handler==0.14.6")
         pytest.skip("dl1-data-handler is not installed")
     return importlib.import_module("dl1_data_handler.image_mapper")
 
