@@ -270,9 +270,10 @@ def test_a_box_over_the_images_selects_events(shared: Visit, table: pd.DataFrame
     until(shared, lambda: f"Event {first[1]}:" in title(shared, "dl1-charge"))
 
 
-def test_sliders_clean_at_once(shared: Visit, files: list[Path]) -> None:
+def test_sliders_clean_at_once(shared: Visit, files: list[Path], first: tuple[int, int]) -> None:
     panel(shared, "Cleaning and cuts")
-    shown = link(shared)
+    shown = {"obs": first[0], "event": first[1]} | link(shared)
+    shown.setdefault("tel", brightest(dl1.load_event(files[0], *first)).tel_id)
     slider = shared.page.get_by_role("slider").first
     slider.focus()
     for picture in ("10.5", "11.0", "11.5", "12.0"):  # one after the other: each begins where the page is
