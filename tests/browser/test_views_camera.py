@@ -57,14 +57,13 @@ def build():
 
     charge = CameraView("Charge (p.e.)", tapped=tapped)
     time = CameraView("Peak time (ns)", like=charge)
-    hidden = CameraView()  # in a place that nobody looks at
+    hidden = CameraView(like=charge)  # the page knows it, but it is not drawn, as in a tab that nobody opened
     grid = CameraGrid(tapped=lambda key: setattr(grid.figure.title, "text", f"telescope {{key}}"))
     charge.figure.name, time.figure.name, grid.figure.name = "charge", "time", "grid"
     pn.state.onload(lambda: draw(hexagons, "hexagons"))
     charge.figure.sizing_mode = time.figure.sizing_mode = grid.figure.sizing_mode = "stretch_both"
     pair = pn.Row(*(pn.pane.Bokeh(each.figure) for each in (charge, time)), height=420, sizing_mode="stretch_width")
-    lower = pn.pane.Bokeh(grid.figure, height=220, sizing_mode="stretch_width")
-    return pn.Column(pair, lower, pn.pane.Bokeh(hidden.figure, visible=False), sizing_mode="stretch_width")
+    return pn.Column(pair, pn.pane.Bokeh(grid.figure, height=220, sizing_mode="stretch_width"), sizing_mode="stretch_width")
 
 
 build().servable()
