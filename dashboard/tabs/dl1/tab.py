@@ -84,7 +84,8 @@ class Tab:
 
     def want(self, **changes: Any) -> None:
         """Look at it differently."""
-        if {"x", "y"} & changes.keys() and "box" not in changes:
+        moved = any(changes.get(name, getattr(self.look, name)) != getattr(self.look, name) for name in ("x", "y"))
+        if moved and "box" not in changes:
             changes["box"] = ""  # it was of the other parameters
         try:
             self._set(look=self.look.checked(dict(self.look) | changes))
