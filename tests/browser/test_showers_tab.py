@@ -215,6 +215,17 @@ def test_the_next_shower_is_shown_in_all_views(shared: Visit, files: list[Path])
     until(shared, lambda: "shower" not in link(shared))
 
 
+def test_another_file_is_chosen(shared: Visit, results: list[xr.Dataset]) -> None:
+    hits = [f"{float(one['n_hits'].mean()):,.0f}/ shower" for one in results]
+    names = ("photons_geant4_like", "photons_generated")
+    for sample in (1, 0):
+        shared.page.get_by_role("combobox", name="File").click()
+        shared.page.get_by_role("menuitem", name=names[sample]).click()
+        until(shared, lambda: headline(shared)["Hits"] == hits[sample])  # noqa: B023
+        until(shared, lambda: names[sample] in cloud(shared)["title"])  # noqa: B023
+        assert link(shared).get("sample", "0") == str(sample)
+
+
 def test_the_mean_of_all_takes_the_place_of_one(shared: Visit, results: list[xr.Dataset]) -> None:
     button(shared, "Mean of all")
     total = float(results[0]["map_xl"].sum())

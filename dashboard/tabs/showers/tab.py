@@ -270,7 +270,7 @@ class Tab:
         paths = tuple(str(self.runtime.roots.resolve(path)) for path, _ in there)
         data = tuple(snapshot.data for _, snapshot in there)
         look = self.look
-        wish = Wish(panels, self.cuts, look.observable, look.sample)
+        wish = Wish(panels, self.cuts, look.observable, self._place_among([path for path, _ in there]))
         try:
             results = self._work.ask(
                 (tuple(map(id, data)), paths, wish), lambda: compute(data, tuple(labels_of(paths)), paths, wish)
@@ -282,6 +282,12 @@ class Tab:
         except (OSError, ValueError, IndexError) as error:
             self._say(str(error))
 
+    def _place_among(self, there: list[str]) -> int:
+        """Return where the file that is wished is among those that are there; the first one until it has come."""
+        opened = [path for path, _ in self._opened]
+        wanted = opened[min(self.look.sample, len(opened) - 1)]
+        return there.index(wanted) if wanted in there else 0
+
     def _show_wishes(self) -> None:
         """Bring the widgets to what is wished; they are slow even where nothing changes."""
         wishes = (self.place, self.cuts, self.look, self.paths())
@@ -290,6 +296,7 @@ class Tab:
         self._wishes = wishes
         look = self.look
         self.selection.show(self.cuts)
+        self.space.choices(labels_of(self.paths()), look)
         self.lower.active = list(PANELS).index(look.panel)  # a click in the table of distances opens another one
         for panel in self.panels.values():
             panel.show(look, self.cuts)
