@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -58,12 +59,8 @@ class Tab:
 
     def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
         self.session, self.runtime, self.wall = session, runtime, wall
-        known = {name for model in (Place, showers.Cuts, Look) for name in model.model_fields}
-        if unknown := sorted(set(query) - known):
-            session.notify(f"the link says {', '.join(unknown)[:200]}, which this tab does not know", "warning")
-        self.place = self._read(Place, query)
-        self.cuts = self._read(showers.Cuts, query)
-        self.look = self._read(Look, query)
+        models = (Place, showers.Cuts, Look)
+        self.place, self.cuts, self.look = urlstate.models(models, query, partial(session.notify, level="warning"))
         try:
             from_text(self.look.ops)
         except ValueError as error:
@@ -76,12 +73,6 @@ class Tab:
         self._exports: Exports | None = None
         self._work: Latest[Results] = Latest(RESULTS, session.refresh)
         self._saving = Saving(session.refresh)
-
-    def _read(self, model: type[Any], query: Mapping[str, str]) -> Any:
-        found, ignored = urlstate.parse(model, {name: query[name] for name in model.model_fields if name in query})
-        for words in ignored:
-            self.session.notify(words, "warning")
-        return found
 
     # --- what is wanted
 
