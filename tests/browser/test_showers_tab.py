@@ -48,9 +48,17 @@ def results(files: list[Path]) -> list[xr.Dataset]:
 
 
 @pytest.fixture(scope="module")
-def shared(keep: Callable[..., Visit]) -> Visit:
-    """One page for many tests."""
-    return complete(keep(tab="showers", size=DESK))
+def pages() -> list[tuple[Visit, int]]:
+    """Pages that were opened, and how many tests had failed by then."""
+    return []
+
+
+@pytest.fixture
+def shared(keep: Callable[..., Visit], pages: list[tuple[Visit, int]], request: pytest.FixtureRequest) -> Visit:
+    """One page for many tests; a new one after a test that failed and left it in whatever state."""
+    if not pages or pages[-1][1] != request.session.testsfailed:
+        pages.append((complete(keep(tab="showers", size=DESK)), request.session.testsfailed))
+    return pages[-1][0]
 
 
 def until(seen: Visit, wanted: Callable[[], Any], what: str = "it did not happen", seconds: float = 90) -> None:
@@ -276,9 +284,9 @@ def test_the_mip_cut_is_dragged_over_the_spectrum(shared: Visit, files: list[Pat
     place = next(value for value in shared.models("Span", "m.name == 'showers-cut' ? m.location : null") if value)
     height = float(found[found > 0].mean())
     drag(shared, "spectrum", (place, height), (0.3, height))
-    until(shared, lambda: "ecal_threshold" in link(shared))
+    # where the mouse paused on a slow machine is counted on the way
+    until(shared, lambda: float(link(shared).get("ecal_threshold", 0)) == pytest.approx(0.3, rel=0.1))
     cut = float(link(shared)["ecal_threshold"])
-    assert cut == pytest.approx(0.3, rel=0.1)
     data = showers.reduce(files[0], ecal_threshold=cut)
     until(shared, lambda: headline(shared)["Hits"] == f"{float(data['n_hits'].mean()):.3g}/ shower")
     np.testing.assert_allclose(curve(shared, "spectrum", 0, "value").sum(), wanted.sum(), rtol=1e-9)  # before the cut
