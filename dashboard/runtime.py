@@ -87,7 +87,7 @@ class Runtime:
     @property
     def roots(self) -> Roots:
         """Where viewers may read: the configured folders, else the demo files; and what viewers have written."""
-        written = (self.outputs,) if self.outputs.is_dir() else ()
+        written = (self.outputs,) if self.outputs.is_dir() and any(self.outputs.iterdir()) else ()
         return Roots.of((*(self.settings.roots or (self.settings.cache / "demo",)), *written))
 
     @property

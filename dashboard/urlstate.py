@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from detcore.core.parameters import InvalidParameters, Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 Model = TypeVar("Model", bound=Parameters)
 
@@ -144,3 +145,28 @@ def parse(model: type[Model], query: Mapping[str, str]) -> tuple[Model, tuple[st
         else:
             good[key] = value
     return model.from_query(good), tuple(ignored)
+
+
+def models(
+    wanted: Sequence[type[Parameters]], query: Mapping[str, str], warn: Callable[[str], None]
+) -> tuple[Any, ...]:
+    """Build all parameters of a tab from its link; what cannot be used is told and the rest is kept.
+
+    Parameters
+    ----------
+    wanted
+        Models, with different names of fields.
+    query
+        What the link says.
+    warn
+        Called with sentences for the viewer.
+    """
+    if unknown := sorted(set(query) - {name for model in wanted for name in model.model_fields}):
+        warn(f"the link says {', '.join(unknown)[:200]}, which this tab does not know")
+    built = []
+    for model in wanted:
+        found, ignored = parse(model, {name: query[name] for name in model.model_fields if name in query})
+        for words in ignored:
+            warn(words)
+        built.append(found)
+    return tuple(built)

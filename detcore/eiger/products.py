@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from functools import partial
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from detcore.core.outputs import write_content, write_each, write_netcdf
 from detcore.core.paths import atomic
 from detcore.core.schema import FRAME, require
-from detcore.core.source import Problem
 from detcore.eiger import report
 from detcore.eiger.analysis import describe, statistics
 from detcore.eiger.detrend import Trace
@@ -22,6 +21,8 @@ from detcore.eiger.detrend import Trace
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterator
+
+    from detcore.core.source import Problem
 
 MAX_MEMORY: Final = 4_000_000_000  # bytes of a result once read; ten million frames with a mean image need 1 GB
 REDIS_TIMEOUT: Final = 10.0  # s
@@ -68,20 +69,7 @@ def write_all(
         What could not be written, and why; empty when all is well.
     """
     jobs = [job for job in _jobs(data, Path(folder), stem_of(name), method) if job[0] in only]
-    written: list[Path] = []
-    problems: list[Problem] = []
-    for number, (_, target, write) in enumerate(jobs):
-        if progress is not None:
-            progress(number, len(jobs), target.name)
-        try:
-            write(target)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-            problems.append(Problem.of(str(target), error))
-        else:
-            written.append(target)
-    if progress is not None:
-        progress(len(jobs), len(jobs), "")
-    return written, problems
+    return write_each([(target, write) for _, target, write in jobs], progress)
 
 
 def stem_of(name: str) -> str:
@@ -221,45 +209,18 @@ def _jobs(
 ) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
     """Yield ending, target and the function that writes it: numbers first, pictures last."""
     writers: dict[str, Callable[[Path], object]] = {
-        ".pickle": lambda target: _write(target, pickled(data)),
-        ".nc": partial(_write_netcdf, data),
-        ".csv": lambda target: _write(target, describe(data, method).to_csv(lineterminator="\n").encode()),
-        ".statistics.csv": lambda target: _write(target, csv_of(data, method).encode()),
-        ".html": lambda target: _write(target, report.page(data, str(folder / stem), method).encode()),
+        ".pickle": lambda target: write_content(target, pickled(data)),
+        ".nc": partial(write_netcdf, data),
+        ".csv": lambda target: write_content(target, describe(data, method).to_csv(lineterminator="\n").encode()),
+        ".statistics.csv": lambda target: write_content(target, csv_of(data, method).encode()),
+        ".html": lambda target: write_content(target, report.page(data, str(folder / stem), method).encode()),
         ".png": partial(_write_figure, data, str(folder / stem), method),
     }
     for suffix, write in writers.items():
         yield suffix, folder / f"{stem}{suffix}", write
 
 
-def _write(target: Path, content: bytes) -> None:
-    with atomic(target) as aside:
-        aside.write_bytes(content)
-
-
 def _write_figure(data: xr.Dataset, title: str, method: str, target: Path) -> None:
     facts = {"Software": "detcore", "Provenance": str(data.attrs.get("provenance", "{}"))}
     with atomic(target) as aside:
         report.figure(data, title, method).savefig(aside, format="png", dpi=120, metadata=facts)
-
-
-def _write_netcdf(data: xr.Dataset, target: Path) -> None:
-    """Write everything, provenance included, as netCDF4 (an HDF5 file)."""
-    kept = data.assign_attrs()
-    kept.attrs = {name: _attribute(value) for name, value in data.attrs.items() if value is not None}
-    numbers = [name for name, each in data.variables.items() if each.size and each.ndim and each.dtype.kind in "iuf"]
-    with atomic(target) as aside:
-        kept.to_netcdf(aside, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 1} for name in numbers})
-
-
-def _attribute(value: Any) -> Any:
-    """Return what netCDF can hold: numbers, text, and arrays of numbers."""
-    if isinstance(value, (bool, np.bool_)):
-        return int(value)
-    if isinstance(value, str):  # HDF5 knows neither lone surrogates nor null characters in text
-        return value.encode("utf-8", "replace").decode().replace("\0", " ")
-    if isinstance(value, (int, float, np.number)):
-        return value
-    if isinstance(value, (tuple, list)) and value and all(isinstance(one, (int, float)) for one in value):
-        return np.array(value)
-    return json.dumps(value, default=str)

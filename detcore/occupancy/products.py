@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detcore.core.outputs import cell, csv_text, write_content, write_each, write_netcdf
 from detcore.core.paths import atomic
 from detcore.core.schema import require
-from detcore.core.source import Problem
 from detcore.occupancy import plots
 from detcore.occupancy.canvas import by_id, save_figure, shown
 from detcore.occupancy.exchange import read_hits
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
+    from detcore.core.source import Problem
     from detcore.occupancy.detectors import Detector, DetectorTable
 
     Sparse = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
@@ -72,25 +72,7 @@ def write_all(
     """
     jobs = list(_jobs(dataset, Path(folder), {} if per_file is None else per_file, table))
     jobs = [job for job in jobs if only is None or job[0].name in only]
-    written: list[Path] = []
-    problems: list[Problem] = []
-    for number, (target, write) in enumerate(jobs):
-        if progress is not None:
-            progress(number, len(jobs), target.name)
-        try:
-            write(target)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-            problems.append(Problem.of(str(target), error))
-        else:
-            written.append(target)
-    if progress is not None:
-        progress(len(jobs), len(jobs), "")
-    return written, problems
-
-
-def csv_text(table: pd.DataFrame) -> str:
-    """Return a table as CSV in which no text is taken for a formula."""
-    return str(table.map(_cell).to_csv(index=False, lineterminator="\n"))
+    return write_each(jobs, progress)
 
 
 def _jobs(
@@ -104,7 +86,7 @@ def _jobs(
     yield folder / "detector_summary.csv", partial(_write_summary, dataset, planes)
     yield folder / "processed_hits_data.npy", partial(_write_processed, dataset, table)
     yield folder / "hits_per_event_data.csv", partial(_write_per_event, dataset)
-    yield folder / "occupancy.nc", partial(_write_netcdf, dataset)
+    yield folder / "occupancy.nc", partial(write_netcdf, dataset)
     if per_file:
         yield folder / "file_hits_data.json", partial(_write_files, per_file)
         stems = _unique(re.split(r"[\\/]", name)[-1].removesuffix(".root") for name in per_file)
@@ -129,7 +111,7 @@ def _write_total(dataset: xr.Dataset, target: Path) -> None:
     """Write (max_detector + 1, max_element + 1) counts whose indices are the ids; detectors not in the table too."""
     hits = by_id(dataset["hits"])
     largest = {"max_detector": hits.shape[0] - 1, "max_element": hits.shape[1] - 1}
-    _write_text(target, json.dumps({"hits_array": hits.tolist(), **largest}))
+    write_content(target, json.dumps({"hits_array": hits.tolist(), **largest}))
 
 
 def _write_files(per_file: Mapping[str, Sparse], target: Path) -> None:
@@ -184,31 +166,14 @@ def _write_per_event(dataset: xr.Dataset, target: Path) -> None:
     require(dataset, ["hits_per_event"], target.name)
     counts = dataset["hits_per_event"].values
     # older scripts expect floating-point text of exactly this form
-    _write_text(target, "".join(["hits_per_event\n", *(f"{count:.18e}\n" for count in counts[counts > 0].tolist())]))
-
-
-def _write_netcdf(dataset: xr.Dataset, target: Path) -> None:
-    """Write everything, provenance included, as netCDF4 (an HDF5 file)."""
-    numbers = [name for name, each in dataset.variables.items() if each.size and each.ndim and each.dtype.kind in "iuf"]
-    with atomic(target) as aside:
-        dataset.to_netcdf(aside, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 1} for name in numbers})
+    write_content(target, "".join(["hits_per_event\n", *(f"{count:.18e}\n" for count in counts[counts > 0].tolist())]))
 
 
 def _write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
     with atomic(target) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows([_cell(value) for value in row] for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    """Keep a spreadsheet from taking a name for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def _write_text(target: Path, text: str) -> None:
-    with atomic(target) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+        writer.writerows([cell(value) for value in row] for row in rows)
 
 
 def _sparse(dataset: xr.Dataset) -> Sparse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -11,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from detcore.core.outputs import csv_text, write_content, write_each, write_netcdf
 from detcore.core.paths import atomic
-from detcore.core.source import Problem
 from detcore.showers import plots
 from detcore.showers.analysis import correlations, linearity
 from detcore.showers.reductions import OBSERVABLES
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from matplotlib.figure import Figure
+
+    from detcore.core.source import Problem
 
 MAX_MEMORY: Final = 8_000_000_000  # bytes of a result once read; the table of ten million showers needs 1.2 GB
 DPI: Final = 120
@@ -75,7 +76,7 @@ def write_all(
     """
     place, stem = Path(folder), stem_of(name)
     jobs = [(place / f"{stem}{suffix}", write) for suffix, write in _jobs(data, stem) if suffix in only]
-    return _done(jobs, progress)
+    return write_each(jobs, progress)
 
 
 def write_comparison(
@@ -109,18 +110,10 @@ def write_comparison(
     place = Path(folder)
     title = " / ".join(results)
     jobs: list[tuple[Path, Callable[[Path], object]]] = [
-        (place / f"{name}.csv", lambda target: _write(target, csv_of(table))),
+        (place / f"{name}.csv", lambda target: write_content(target, csv_text(table))),
         (place / f"{name}.png", lambda target: save_figure(plots.comparison(results, title), target)),
     ]
-    return _done(jobs, progress)
-
-
-def csv_of(table: pd.DataFrame, *, index: bool = False) -> str:
-    """Return a table as CSV in which no text is taken for a formula by a spreadsheet."""
-    plain = table.reset_index() if index else table
-    text = plain.select_dtypes(exclude="number").columns
-    plain = plain.assign(**{str(name): plain[name].map(_cell) for name in text})
-    return str(plain.to_csv(index=False, lineterminator="\n"))
+    return write_each(jobs, progress)
 
 
 def table_of(data: xr.Dataset) -> pd.DataFrame:
@@ -185,9 +178,9 @@ def _refuse(place: Path, found: str) -> NoReturn:
 
 def _jobs(data: xr.Dataset, stem: str) -> Iterator[tuple[str, Callable[[Path], object]]]:
     """Yield ending and the function that writes it: numbers first, pictures last."""
-    yield ".nc", partial(_write_netcdf, data)
+    yield ".nc", partial(write_netcdf, data)
     if "shower" in data.dims:
-        yield ".showers.csv", lambda target: _write(target, csv_of(table_of(data)))
+        yield ".showers.csv", lambda target: write_content(target, csv_text(table_of(data)))
     for suffix, dim, names in (
         (".layers.csv", "layer", ("energy_per_layer", "hits_per_layer")),
         (".radius.csv", "radius", ("energy_per_radius",)),
@@ -197,8 +190,8 @@ def _jobs(data: xr.Dataset, stem: str) -> Iterator[tuple[str, Callable[[Path], o
         if all(name in data for name in names):
             yield suffix, partial(_write_bins, data, dim, names)
     if "shower" in data.dims:
-        yield ".linearity.csv", lambda target: _write(target, csv_of(linearity(data), index=True))
-        yield ".correlations.csv", lambda target: _write(target, csv_of(correlations(data), index=True))
+        yield ".linearity.csv", lambda target: write_content(target, csv_text(linearity(data), index=True))
+        yield ".correlations.csv", lambda target: write_content(target, csv_text(correlations(data), index=True))
     yield (
         ".png",
         lambda target: save_figure(plots.overview(data, stem), target, str(data.attrs.get("provenance", ""))),
@@ -214,58 +207,9 @@ def _write_bins(data: xr.Dataset, dim: str, names: tuple[str, ...], target: Path
         columns[_titled(data, name)] = data[name].values
         if f"{name}_error" in data:
             columns[_titled(data, f"{name}_error")] = data[f"{name}_error"].values
-    _write(target, csv_of(pd.DataFrame(columns)))
+    write_content(target, csv_text(pd.DataFrame(columns)))
 
 
 def _titled(data: xr.Dataset, name: str) -> str:
     unit = data[name].attrs.get("units")
     return f"{name} ({unit})" if unit else name
-
-
-def _done(
-    jobs: list[tuple[Path, Callable[[Path], object]]], progress: Callable[[int, int, str], None] | None
-) -> tuple[list[Path], list[Problem]]:
-    written: list[Path] = []
-    problems: list[Problem] = []
-    for number, (target, write) in enumerate(jobs):
-        if progress is not None:
-            progress(number, len(jobs), target.name)
-        try:
-            write(target)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-            problems.append(Problem.of(str(target), error))
-        else:
-            written.append(target)
-    if progress is not None:
-        progress(len(jobs), len(jobs), "")
-    return written, problems
-
-
-def _write(target: Path, text: str) -> None:
-    with atomic(target) as aside:
-        aside.write_text(text, encoding="utf-8", errors="replace")
-
-
-def _write_netcdf(data: xr.Dataset, target: Path) -> None:
-    """Write everything, provenance included, as netCDF4 (an HDF5 file)."""
-    kept = data.assign_attrs()
-    kept.attrs = {name: _attribute(value) for name, value in data.attrs.items() if value is not None}
-    numbers = [name for name, each in data.variables.items() if each.size and each.ndim and each.dtype.kind in "iuf"]
-    with atomic(target) as aside:
-        kept.to_netcdf(aside, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 1} for name in numbers})
-
-
-def _attribute(value: Any) -> Any:
-    """Return what netCDF can hold: numbers, text; other things as JSON."""
-    if isinstance(value, (bool, np.bool_)):
-        return int(value)
-    if isinstance(value, str):  # HDF5 knows neither lone surrogates nor null characters in text
-        return value.encode("utf-8", "replace").decode().replace("\0", " ")
-    if isinstance(value, (int, float, np.number)):
-        return value
-    return json.dumps(value, default=str).encode("utf-8", "replace").decode()
-
-
-def _cell(value: Any) -> Any:
-    """Return text so that a spreadsheet does not take it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value

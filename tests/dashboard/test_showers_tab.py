@@ -17,6 +17,7 @@ from dashboard.tabs.showers.panels import bars, with_error
 from dashboard.tabs.showers.results import facts, maps_of, spectrum_edges
 from dashboard.tabs.showers.saving import Saving, target_of
 from dashboard.tabs.showers.selection import Incident, SelectionPanel, edges_of
+from dashboard.tabs.showers.space import Space
 from detcore import showers
 
 if TYPE_CHECKING:
@@ -86,6 +87,23 @@ def test_files_have_different_names() -> None:
     names = labels_of(("/d/run1/photons.h5", "/d/run2/photons.h5", "/d/run2/photons.h5"))
     assert names[0] == "run1/photons"
     assert len(set(names)) == 3
+
+
+def test_a_file_is_chosen_by_the_viewer_alone() -> None:
+    """Not by the order in which files are read, which a browser would send back as a choice."""
+    wanted: list[dict[str, object]] = []
+    space = Space(lambda **changes: wanted.append(changes), lambda: None, None, wall=False)
+    values: list[object] = []
+    chooser = space._sample
+    chooser.param.watch(lambda event: values.append(event.new), "value")
+    for labels in ([], ["a", "b"], ["a", "b"]):
+        space.choices(labels, Look())
+        assert chooser.visible == bool(labels)
+    assert (values, wanted) == (["a"], [])
+    space.choices(["a", "b"], Look(sample=1))
+    assert (values, wanted) == (["a", "b"], [])
+    chooser.value = "a"
+    assert wanted == [{"sample": 0, "shower": 0}]
 
 
 def test_particles_have_signs() -> None:

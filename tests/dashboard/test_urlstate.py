@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.urlstate import Link, parse, read, write
+from dashboard.urlstate import Link, models, parse, read, write
 from detcore.core.parameters import Names, Parameters, Span
 
 TABS = ("occupancy", "showers")
@@ -72,6 +72,18 @@ def test_wrong_keys_do_not_spoil_the_good_ones() -> None:
     assert len(ignored) == 2
     assert "unknown key 'nonsense'" in ignored[0]
     assert "spills" in ignored[1]
+
+
+def test_all_parameters_of_a_tab_keep_what_is_right() -> None:
+    class Other(Parameters):
+        high: float = 1.0
+
+    said: list[str] = []
+    found = models((View, Other), {"low": "3", "spills": "a:b", "high": "2.5", "<b>": "1"}, said.append)
+    assert found == (View(low=3), Other(high=2.5))
+    assert len(said) == 2
+    assert "<b>" in said[0]
+    assert "spills" in said[1]
 
 
 def test_bytes_that_are_not_text_do_no_harm() -> None:

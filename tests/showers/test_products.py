@@ -11,8 +11,9 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+from detcore.core.outputs import csv_text
 from detcore.showers import compare, correlations, linearity, read_result, reduce, write_all, write_comparison
-from detcore.showers.products import SUFFIXES, InvalidResult, csv_of, stem_of, table_of
+from detcore.showers.products import SUFFIXES, InvalidResult, stem_of, table_of
 from detcore.showers.reductions import OBSERVABLES
 from detcore.showers.writer import write_ragged
 
@@ -118,7 +119,7 @@ def test_one_that_fails_does_not_stop_the_others_and_leaves_nothing(result, tmp_
 
 def test_text_is_no_formula():
     table = pd.DataFrame({"name": ["=1+1", "+x", "-x", "@x", "good"], "value": [-1.0, 2, 3, 4, 5]})
-    lines = csv_of(table).splitlines()
+    lines = csv_text(table).splitlines()
     assert lines == ["name,value", "'=1+1,-1.0", "'+x,2.0", "'-x,3.0", "'@x,4.0", "good,5.0"]
 
 

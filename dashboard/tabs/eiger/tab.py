@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
 
+from dashboard import urlstate
 from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest, beside
 from dashboard.tabs.eiger.controls import Thresholds, TraceBar
@@ -54,12 +56,8 @@ class Tab:
 
     def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
         self.session, self.runtime, self.wall = session, runtime, wall
-        known = {name for model in (Place, eiger.Limits, Look) for name in model.model_fields}
-        if unknown := sorted(set(query) - known):
-            session.notify(f"the link says {', '.join(unknown)[:200]}, which this tab does not know", "warning")
-        self.place = self._read(Place, query)
-        self.limits = self._read(eiger.Limits, query)
-        self.look = self._read(Look, query)
+        models = (Place, eiger.Limits, Look)
+        self.place, self.limits, self.look = urlstate.models(models, query, partial(session.notify, level="warning"))
         self.shapes: tuple[Shape, ...] = ()
         try:
             self.shapes = from_text(self.place.shapes)
@@ -73,13 +71,6 @@ class Tab:
         self._choosers: dict[str, Chooser] = {}
         self._exports: Exports | None = None
         self._work: Latest[Results] = Latest(RESULTS, session.refresh)
-
-    def _read(self, model: type[Any], query: Mapping[str, str]) -> Any:
-        try:
-            return model.from_query({name: query[name] for name in model.model_fields if name in query})
-        except InvalidParameters as error:
-            self.session.notify(f"from the link: {error}", "warning")
-            return model()
 
     # --- what is wanted
 

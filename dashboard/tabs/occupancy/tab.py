@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
 
+from dashboard import urlstate
 from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest, Shared
 from dashboard.tabs.occupancy.controls import Controls, ViewBar
@@ -19,7 +21,6 @@ from dashboard.tabs.parts import BUTTON, LOWER_TABS, pane, text
 from dashboard.views.board import Board
 from dashboard.views.push import Parcel
 from detcore import occupancy
-from detcore.core.parameters import InvalidParameters, Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from dashboard.runtime import Runtime
     from dashboard.session import Session
+    from detcore.core.parameters import Parameters
     from detcore.core.run import Snapshot
 
 NAME = "occupancy"
@@ -52,12 +54,8 @@ class Tab:
 
     def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
         self.session, self.runtime, self.wall = session, runtime, wall
-        known = {name for model in (Place, occupancy.Filters, Look) for name in model.model_fields}
-        if unknown := sorted(set(query) - known):
-            session.notify(f"the link says {', '.join(unknown)[:200]}, which this tab does not know", "warning")
-        self.place = self._read(Place, query)
-        self.filters = self._read(occupancy.Filters, query)
-        self.look = self._read(Look, query)
+        models = (Place, occupancy.Filters, Look)
+        self.place, self.filters, self.look = urlstate.models(models, query, partial(session.notify, level="warning"))
         self._keys: tuple[str, ...] = ()
         self._asked: object = None
         self._wishes: object = None
@@ -65,13 +63,6 @@ class Tab:
         self._counted: str | None = None
         self._earlier: Latest[xr.Dataset] = Latest(EARLIER, session.refresh)
         self._work: Latest[Results] = Latest(RESULTS, session.refresh)
-
-    def _read(self, model: type[Any], query: Mapping[str, str]) -> Any:
-        try:
-            return model.from_query({name: query[name] for name in model.model_fields if name in query})
-        except InvalidParameters as error:
-            self.session.notify(f"from the link: {error}", "warning")
-            return model()
 
     # --- what is wanted
 

@@ -72,7 +72,9 @@ class Space:
 
     def _bar(self) -> pn.Row:
         want = self._want
-        self._sample = pmui.Select(label="File", options=[""], value="", width=190, size="small", margin=(4, 4))
+        self._sample = pmui.Select(
+            label="File", options=[""], value="", visible=False, width=190, size="small", margin=(4, 4)
+        )
         self._sample.param.watch(self._chosen, "value")
         self._kind = pmui.RadioButtonGroup(
             options={"Single": "single", "Mean of all": "mean"}, value="single", **COMPACT
@@ -122,6 +124,20 @@ class Space:
 
     # --- what is shown
 
+    def choices(self, labels: list[str], look: Look) -> None:
+        """Offer these files, also those that are not read yet.
+
+        What is chosen changes with the wish alone, not with what has come: a browser sends a choice that is replaced
+        at once back as if the viewer had made it.
+        """
+        if not labels:
+            return
+        self._quiet = True
+        if labels != self._sample.options:
+            self._sample.options = labels
+        self._sample.param.update(value=labels[min(look.sample, len(labels) - 1)], visible=len(labels) > 1)
+        self._quiet = False
+
     def show(self, look: Look) -> None:
         """Show what is wished now."""
         self._quiet = True
@@ -145,7 +161,8 @@ class Space:
         if len(numbers):  # else the one that was there stays
             self._now = int(numbers[min(int(numbers.searchsorted(look.shower)), len(numbers) - 1)])
         if not self._wall:
-            self._show_bar(results, look)
+            self._kind.value = look.show
+            self._number.value = self._now
         path, operations = results.paths[results.sample], from_text(look.ops)
         single = look.show == "single"
         trial = self._trials.ask((path, self._now, look.ops), lambda: trial_of(path, self._now, operations))
@@ -169,16 +186,6 @@ class Space:
                     (many, detector), many.points, f"{many.showers:,} showers on top of each other{words}", detector
                 )
             self._maps(results, detector)
-
-    def _show_bar(self, results: Results, look: Look) -> None:
-        options = list(results.labels)
-        self._quiet = True
-        if options != self._sample.options:
-            self._sample.options = options
-        self._sample.param.update(value=options[results.sample], visible=len(options) > 1)
-        self._quiet = False
-        self._kind.value = look.show
-        self._number.value = self._now
 
     def _cloud(self, key: object, points: NDArray[Any], title: str, detector: Detector) -> None:
         if key != self._drawn:

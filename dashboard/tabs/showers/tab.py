@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -58,12 +59,8 @@ class Tab:
 
     def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
         self.session, self.runtime, self.wall = session, runtime, wall
-        known = {name for model in (Place, showers.Cuts, Look) for name in model.model_fields}
-        if unknown := sorted(set(query) - known):
-            session.notify(f"the link says {', '.join(unknown)[:200]}, which this tab does not know", "warning")
-        self.place = self._read(Place, query)
-        self.cuts = self._read(showers.Cuts, query)
-        self.look = self._read(Look, query)
+        models = (Place, showers.Cuts, Look)
+        self.place, self.cuts, self.look = urlstate.models(models, query, partial(session.notify, level="warning"))
         try:
             from_text(self.look.ops)
         except ValueError as error:
@@ -76,12 +73,6 @@ class Tab:
         self._exports: Exports | None = None
         self._work: Latest[Results] = Latest(RESULTS, session.refresh)
         self._saving = Saving(session.refresh)
-
-    def _read(self, model: type[Any], query: Mapping[str, str]) -> Any:
-        found, ignored = urlstate.parse(model, {name: query[name] for name in model.model_fields if name in query})
-        for words in ignored:
-            self.session.notify(words, "warning")
-        return found
 
     # --- what is wanted
 
@@ -270,7 +261,7 @@ class Tab:
         paths = tuple(str(self.runtime.roots.resolve(path)) for path, _ in there)
         data = tuple(snapshot.data for _, snapshot in there)
         look = self.look
-        wish = Wish(panels, self.cuts, look.observable, look.sample)
+        wish = Wish(panels, self.cuts, look.observable, self._place_among([path for path, _ in there]))
         try:
             results = self._work.ask(
                 (tuple(map(id, data)), paths, wish), lambda: compute(data, tuple(labels_of(paths)), paths, wish)
@@ -282,6 +273,12 @@ class Tab:
         except (OSError, ValueError, IndexError) as error:
             self._say(str(error))
 
+    def _place_among(self, there: list[str]) -> int:
+        """Return where the file that is wished is among those that are there; the first one until it has come."""
+        opened = [path for path, _ in self._opened]
+        wanted = opened[min(self.look.sample, len(opened) - 1)]
+        return there.index(wanted) if wanted in there else 0
+
     def _show_wishes(self) -> None:
         """Bring the widgets to what is wished; they are slow even where nothing changes."""
         wishes = (self.place, self.cuts, self.look, self.paths())
@@ -290,6 +287,7 @@ class Tab:
         self._wishes = wishes
         look = self.look
         self.selection.show(self.cuts)
+        self.space.choices(labels_of(self.paths()), look)
         self.lower.active = list(PANELS).index(look.panel)  # a click in the table of distances opens another one
         for panel in self.panels.values():
             panel.show(look, self.cuts)
