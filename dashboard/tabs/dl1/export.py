@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import tempfile
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import panel as pn
-import panel_material_ui as pmui
-
-from dashboard.tabs.background import in_thread
 from dashboard.tabs.dl1.mapped import method_of
-from dashboard.tabs.parts import COPY
+from dashboard.tabs.downloads import packed
 from detcore import dl1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import xarray as xr
 
     from dashboard.tabs.dl1.look import Look
@@ -37,58 +29,6 @@ LABELS = {
     "settings.yaml": "Settings (YAML)",
     "dl1.zip": "All products (ZIP)",
 }
-
-
-class Exports:
-    """Buttons that make files, and the command that makes the same numbers.
-
-    Parameters
-    ----------
-    notify
-        Called with what went wrong.
-    """
-
-    def __init__(self, notify: Callable[[str, Any], None]) -> None:
-        self._notify = notify
-        self._now: tuple[Now, dict[str, xr.Dataset]] | None = None
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (3, 8), "size": "small"}
-        self.buttons = {name: self._button(name, label, wide) for name, label in LABELS.items()}
-        self._command = pmui.TextAreaInput(
-            label="The same on the command line", rows=6, **wide | {"margin": (14, 8, 4, 8)}
-        )
-        copy = pmui.Button(label="Copy as command", variant="outlined", icon="content_copy", **wide)
-        copy.js_on_click(args={"text": self._command}, code=COPY)
-        self.view = pn.Column(
-            *self.buttons.values(), self._command, copy,
-            width=262, sizing_mode="stretch_height", margin=(0, 8, 0, 0), scroll="y",
-        )  # fmt: skip
-
-    def _button(self, name: str, label: str, style: dict[str, Any]) -> pmui.FileDownload:
-        async def made() -> io.BytesIO | None:
-            if self._now is None:
-                return None
-            button = self.buttons[name]
-            button.loading = True
-            try:
-                return io.BytesIO(await in_thread(content, name, *self._now))
-            except Exception as error:  # noqa: BLE001 - whatever a product raises is told to the viewer
-                self._notify(f"{name}: {error}", "error")
-                return None
-            finally:
-                button.loading = False
-
-        return pmui.FileDownload(
-            callback=made, filename=name, label=label, icon="download", variant="outlined", color="primary", **style
-        )
-
-    def fill(self, now: Now, labelled: dict[str, xr.Dataset]) -> None:
-        """Remember what is shown now; `labelled` is the result of each camera with its provenance."""
-        self._now = (now, labelled)
-
-    def say(self, command: str) -> None:
-        """Show the command that makes the same numbers."""
-        if self._command.value != command:
-            self._command.value = command
 
 
 def command(path: str, cuts: dl1.Cuts, look: Look) -> str:
@@ -132,7 +72,7 @@ def content(name: str, now: Now, labelled: dict[str, xr.Dataset]) -> bytes:
         place = Path(folder)
         _make(name, now, labelled, place)
         if name == "dl1.zip":
-            return packed(place)
+            return packed(place, "dl1")
         return next(found for found in place.iterdir() if found.is_file()).read_bytes()
 
 
@@ -161,12 +101,3 @@ def _write(data: xr.Dataset, place: Path, stem: str, ending: str | None) -> None
     _, problems = dl1.write_all(data, place, stem, only=dl1.SUFFIXES if ending is None else (ending,))
     if problems:
         raise OSError("; ".join(map(str, problems)))
-
-
-def packed(place: Path) -> bytes:
-    """Return the files of a folder as a ZIP file."""
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(place.iterdir()):
-            archive.write(file, f"dl1/{file.name}")
-    return whole.getvalue()

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard.tabs.occupancy.export import Exports
-from dashboard.tabs.occupancy.look import COUNTS, VALUES, Look, Place
+from dashboard.tabs.downloads import Downloads
+from dashboard.tabs.occupancy.export import LABELS, content
+from dashboard.tabs.occupancy.look import VALUES, Look, Place
 from dashboard.tabs.occupancy.map import key
-from dashboard.tabs.parts import COMPACT, Chooser, text
+from dashboard.tabs.parts import COMPACT, text
 from detcore import occupancy
 from detcore.core.parameters import InvalidParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dashboard.tabs.occupancy.results import Results
     from dashboard.tabs.occupancy.tab import Tab
@@ -165,10 +165,7 @@ class Controls:
 
     def __init__(self, tab: Tab) -> None:
         self._tab = tab
-        self._role = "path"
-        self._choosers: dict[str, Chooser] = {}
-        # Both are empty until they are opened: most viewers never do, and every widget makes the page slower.
-        self.dialogs = pn.Row(width=0, height=0, margin=0)
+        # Empty until it is opened: most viewers never do, and every widget makes the page slower.
         self.view = pn.Tabs(width=270, sizing_mode="stretch_height", margin=(0, 8, 4, 0), visible=False)
 
     @cached_property
@@ -179,53 +176,12 @@ class Controls:
         return form
 
     @cached_property
-    def exports(self) -> Exports:
+    def exports(self) -> Downloads:
         """The files to take away."""
-        exports = Exports(self._tab.session.notify)
-        self.view.append(("Export", pn.Column(exports.view, sizing_mode="stretch_both", scroll="y", margin=0)))
+        exports = Downloads(LABELS, content, self._tab.session.notify)
+        exports.view.margin = (8, 0)
+        self.view.append(("Export", exports.view))
         return exports
-
-    def _dialog(self, role: str) -> Chooser:
-        """Return what opens when data or a reference is to be chosen."""
-        if role not in self._choosers:
-            endings = (".root", *COUNTS) if role == "reference" else (".root",)
-            clear = self._clear if role == "reference" else None
-            self._choosers[role] = Chooser(self._tab.runtime.roots, endings, self._chosen, clear)
-        return self._choosers[role]
-
-    def choose(self, label: str, icon: str, role: str, **style: Any) -> pmui.Button:
-        """Return a button that opens the file browser for the data or for the reference."""
-
-        def opened(_: object) -> None:
-            self._role = role
-            chooser = self._dialog(role)
-            place = self._tab.place
-            lines = [
-                f"Shown: {place.path.replace('|', ', ') or 'the demo'}" + (", followed live" if place.live else "")
-            ]
-            lines += [f"Reference: {place.reference.replace('|', ', ')}"] if place.reference else []
-            chooser.open("What to show" if role == "path" else "What to compare with", lines)
-            if chooser.view not in self.dialogs:
-                self.dialogs.append(chooser.view)  # open already: a change before its first drawing would be lost
-
-        return pmui.Button(label=label, icon=icon, on_click=opened, **style)
-
-    def _clear(self) -> None:
-        self._tab.go(reference="")
-
-    def _chosen(self, paths: tuple[Path, ...], live: bool) -> None:
-        place = "|".join(self._relative(path) for path in paths)
-        if len(place) > 1500:
-            self._tab.session.notify("too many files for one link; choose their folder instead", "warning")
-        elif self._role == "reference":
-            self._tab.go(reference=place)
-        else:
-            self._tab.go(path=place, live=live)
-
-    def _relative(self, path: Path) -> str:
-        """Return a path as links hold it: relative to the first root if it is inside."""
-        first = self._tab.runtime.roots.paths[:1]
-        return str(path.relative_to(first[0])) if first and path.is_relative_to(first[0]) else str(path)
 
     def show(self, place: Place, filters: occupancy.Filters, *, open_: bool) -> None:
         """Show what is chosen now."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import panel as pn
-import panel_material_ui as pmui
+from typing_extensions import override
 
-from dashboard import urlstate
 from dashboard.feeds import FeedRequest
 from dashboard.tabs.background import Latest, Shared
+from dashboard.tabs.base import BaseTab
 from dashboard.tabs.occupancy.controls import Controls, ViewBar
 from dashboard.tabs.occupancy.events import Display, Drift
 from dashboard.tabs.occupancy.look import COUNTS, PANELS, Look, Place
 from dashboard.tabs.occupancy.map import Beside, Headline, MapPanel
 from dashboard.tabs.occupancy.panels import Events, Findings, Panel, Planes, Spills, Triggers
 from dashboard.tabs.occupancy.results import RESULTS, Results, compute
-from dashboard.tabs.parts import BUTTON, LOWER_TABS, pane, text
+from dashboard.tabs.parts import pane
 from dashboard.views.board import Board
 from dashboard.views.push import Parcel
 from detcore import occupancy
@@ -30,35 +29,22 @@ if TYPE_CHECKING:
 
     from dashboard.runtime import Runtime
     from dashboard.session import Session
-    from detcore.core.parameters import Parameters
     from detcore.core.run import Snapshot
 
-NAME = "occupancy"
 EARLIER: Shared[xr.Dataset] = Shared(8)
 
 
-class Tab:
-    """The tab of one viewer; see `dashboard.session.Tab`.
-
-    Parameters
-    ----------
-    session, runtime
-        Of this viewer and of this process.
-    query
-        What the link says.
-    wall
-        Whether this is a wall display: no controls, large text.
-    """
+class Tab(BaseTab):
+    """The tab of one viewer; see `dashboard.tabs.base.BaseTab`."""
 
     title = "Station occupancy"
+    name, names, endings = "occupancy", PANELS, (".root",)
+    models = (Place, occupancy.Filters, Look)
 
     def __init__(self, session: Session, runtime: Runtime, query: Mapping[str, str], wall: bool) -> None:
-        self.session, self.runtime, self.wall = session, runtime, wall
-        models = (Place, occupancy.Filters, Look)
-        self.place, self.filters, self.look = urlstate.models(models, query, partial(session.notify, level="warning"))
+        super().__init__(session, runtime, query, wall)
         self._keys: tuple[str, ...] = ()
         self._asked: object = None
-        self._wishes: object = None
         self._whole, self._turn = True, 0
         self._counted: str | None = None
         self._earlier: Latest[xr.Dataset] = Latest(EARLIER, session.refresh)
@@ -66,43 +52,19 @@ class Tab:
 
     # --- what is wanted
 
-    def want(self, **changes: Any) -> None:
-        """Look at it differently."""
-        self._set(look=self.look.checked(dict(self.look) | changes))
-
     def select(self, detector_id: int, element_id: int) -> None:
         """Select a channel, or with element 0 a whole detector."""
         self.want(detector=detector_id, element=element_id)
-
-    def cut(self, filters: occupancy.Filters) -> None:
-        """Count something else."""
-        self._set(filters=filters)
-
-    def go(self, **changes: Any) -> None:
-        """Take other files."""
-        self._set(place=self.place.checked(dict(self.place) | changes))
-
-    def _set(self, **changes: Parameters) -> None:
-        if any(getattr(self, name) != value for name, value in changes.items()):
-            for name, value in changes.items():
-                setattr(self, name, value)
-            self.session.refresh()
 
     # --- the protocol
 
     def feeds(self) -> tuple[str, ...]:
         """Return the keys of the data and of the reference."""
-        asked = (self.place, self.filters, self.paths())
+        asked = (self.place, self.cuts, self.paths())
         if asked != self._asked:
             self._asked = asked
             self._keys = self._open()
         return self._keys
-
-    def paths(self) -> tuple[str, ...]:
-        """Return the files and folders that are shown: the chosen ones, else the demo."""
-        if self.place.path:
-            return tuple(self.place.path.split("|"))
-        return tuple(map(str, self.runtime.demo(NAME) or ()))
 
     def _open(self) -> tuple[str, ...]:
         keys = []
@@ -116,17 +78,12 @@ class Tab:
             if not paths:
                 return ()
             try:
-                self.filters.steps(occupancy.DetectorTable.default())
-                keys.append(self.runtime.feeds.open(FeedRequest(NAME, paths, live, self.filters)))
+                self.cuts.steps(occupancy.DetectorTable.default())
+                keys.append(self.runtime.feeds.open(FeedRequest(self.name, paths, live, self.cuts)))
             except (PermissionError, ValueError) as error:
                 self.session.notify(str(error), "error")
                 break
         return tuple(keys)
-
-    def state(self) -> dict[str, str]:
-        """Return what a link needs."""
-        models: tuple[Parameters, ...] = (self.place, self.filters, self.look)
-        return {name: value for model in models for name, value in model.to_query().items()}
 
     # --- the view
 
@@ -135,8 +92,7 @@ class Tab:
         self.headline = Headline(wall=self.wall)
         self.map = MapPanel(self.select, wall=self.wall)
         self._parcel = Parcel(self.map.map.figure)
-        self._message = text()
-        self._message.visible = False
+        self.begin()
         return self._wall_view() if self.wall else self._full_view()
 
     def _wall_view(self) -> Viewable:
@@ -144,51 +100,42 @@ class Tab:
         places = ((self.map.pane, "5 1 0"), (pane(self.board.figure), "2 1 0"))
         columns = [pn.Column(one, sizing_mode="stretch_both", margin=0, styles={"flex": flex}) for one, flex in places]
         body = pn.Row(*columns, sizing_mode="stretch_both", margin=0)
-        return pn.Column(self.headline.pane, self._message, body, sizing_mode="stretch_both", margin=(0, 10))
+        return pn.Column(self.headline.pane, self.message, body, sizing_mode="stretch_both", margin=(0, 10))
 
     def _full_view(self) -> Viewable:
         self.bar = ViewBar(self.want)
         self.controls = Controls(self)
         self.beside = Beside(self.select, wall=False)
-        self.panels: dict[str, Panel] = {}
-        self._places = {name: pn.Column(sizing_mode="stretch_both", margin=0) for name in PANELS}
-        self._panel(self.look.panel)
-        self.lower = pn.Tabs(
-            *((label, self._places[name]) for name, label in PANELS.items()),
-            dynamic=True, sizing_mode="stretch_both", margin=0, active=list(PANELS).index(self.look.panel), styles={"flex": "4 1 0"},
-            stylesheets=[LOWER_TABS],
-        )  # fmt: skip
-        self.lower.param.watch(lambda event: self.want(panel=list(PANELS)[event.new]), "active")
+        lower = self.lower_tabs(flex="4 1 0")
         self.map.pane.styles = {"flex": "5 1 0"}
-        toggle = pmui.Button(
-            label="Cuts, export", icon="tune", on_click=lambda _: self.want(controls=not self.look.controls), **BUTTON
-        )
         top = pn.Row(
-            self.controls.choose("Data", "folder_open", "path", **BUTTON), self.controls.choose("Reference", "compare", "reference", **BUTTON),
-            toggle, self.headline.pane, self.controls.dialogs, sizing_mode="stretch_width", margin=0,
+            self.choose("Data", "folder_open", "path"), self.choose("Reference", "compare", "reference"),
+            self.toggle("Cuts, export", "tune"), self.headline.pane, self.dialogs, sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
         left = pn.Column(
-            self.bar.view, self.map.pane, self.lower, sizing_mode="stretch_both", margin=0, styles={"flex": "5 1 0"}
+            self.bar.view, self.map.pane, lower, sizing_mode="stretch_both", margin=0, styles={"flex": "5 1 0"}
         )
         right = pn.Column(self.beside.view, sizing_mode="stretch_both", margin=0, styles={"flex": "2 1 0"})
         main = pn.Row(self.controls.view, left, right, sizing_mode="stretch_both", margin=0)
-        return pn.Column(top, self._message, main, sizing_mode="stretch_both", margin=(0, 8))
+        return pn.Column(top, self.message, main, sizing_mode="stretch_both", margin=(0, 8))
 
-    def _panel(self, name: str) -> Panel:
-        """Return a panel; built when it is first shown, because each figure costs time at every start of a page."""
-        if name not in self.panels:
-            make: dict[str, Callable[[], Panel]] = {
-                "planes": lambda: Planes(self.select),
-                "findings": lambda: Findings(self.select),
-                "events": lambda: Events(self.want),
-                "spills": lambda: Spills(self.select),
-                "triggers": Triggers,
-                "drift": lambda: Drift(self.session.refresh, lambda: (self.paths(), self.filters)),
-                "display": lambda: Display(self.want, self.session.refresh, self._displays),
-            }
-            self.panels[name] = make[name]()
-            self._places[name].append(self.panels[name].view)
-        return self.panels[name]
+    @override
+    def endings_of(self, role: str) -> tuple[str, ...]:
+        """Return the endings of the files that can be chosen for a role."""
+        return (*self.endings, *COUNTS) if role == "reference" else self.endings
+
+    @override
+    def makers(self) -> dict[str, Callable[[], Panel]]:
+        """Return how each panel is built."""
+        return {
+            "planes": lambda: Planes(self.select),
+            "findings": lambda: Findings(self.select),
+            "events": lambda: Events(self.want),
+            "spills": lambda: Spills(self.select),
+            "triggers": Triggers,
+            "drift": lambda: Drift(self.session.refresh, lambda: (self.paths(), self.cuts)),
+            "display": lambda: Display(self.want, self.session.refresh, self._displays),
+        }
 
     def _displays(self) -> bool:
         return self.session.tab is self and self.look.panel == "display"
@@ -200,9 +147,9 @@ class Tab:
         keys = self._keys
         snapshot = snapshots.get(keys[0]) if keys else None
         if snapshot is None or "hits" not in snapshot.data:
-            self._say(self._why(snapshot))
+            self.say(self._why(snapshot))
             return
-        self._say("")
+        self.say("")
         there = self._reference(snapshots)
         view = self.look.value if self.look.value != "ratio" or there is not None else "hits"
         final = snapshot.status != "running"
@@ -230,19 +177,14 @@ class Tab:
             return None
 
     def _show_wishes(self) -> None:
-        """Bring the widgets to what is wished; they are slow even where nothing changes."""
-        wishes = (self.place, self.filters, self.look, self.paths())
-        if wishes == self._wishes:
+        """Bring the widgets to what is wished."""
+        if not self.news():
             return
-        self._wishes, self._whole = wishes, True
-        self.controls.show(self.place, self.filters, open_=self.look.controls)
+        self._whole = True
+        self.controls.show(self.place, self.cuts, open_=self.look.controls)
         self.bar.show(self.look, reference=bool(self.place.reference))
         # the event display has the axes of the map and takes its place
         self.map.pane.visible = self.bar.view.visible = self.look.panel != "display"
-
-    def _say(self, text: str) -> None:
-        if text != self._message.text:
-            self._message.param.update(text=text, visible=bool(text))
 
     def _why(self, snapshot: Snapshot | None) -> str:
         if not self._keys:
@@ -256,7 +198,7 @@ class Tab:
 
     def _draw(self, results: Results, view: str, *, whole: bool) -> None:
         """Draw results; while counts grow, what surrounds the map and what hovers over it take turns."""
-        words = f" · {cut}" if (cut := self.filters.words()) else ""
+        words = f" · {cut}" if (cut := self.cuts.words()) else ""
         look = self.look.checked(dict(self.look) | {"value": view})
         ids = [column.detector_id for column in results.columns]
         detector_id = look.detector if look.detector in ids else ids[0] if ids else 0
@@ -276,5 +218,5 @@ class Tab:
         if due[1]:
             self.beside.fill(results, look, detector_id, words)
         if due[2]:
-            self._panel(look.panel).fill(results, look, detector_id, words)
-        self.controls.fill(results, look, self.filters, words)
+            self.panel(look.panel).fill(results, look, detector_id, words)
+        self.controls.fill(results, look, self.cuts, words)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import tempfile
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import panel as pn
-import panel_material_ui as pmui
 
-from dashboard.tabs.background import in_thread
-from dashboard.tabs.parts import COPY
+from dashboard.tabs.downloads import packed
 from detcore import showers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import xarray as xr
 
@@ -35,58 +30,6 @@ LABELS = {
     "showers.zip": "All products (ZIP)",
 }
 ENDINGS = {"showers.png": ".png", "showers.csv": ".showers.csv", "layers.csv": ".layers.csv", "result.nc": ".nc"}
-
-
-class Exports:
-    """Buttons that make files, and the command that makes the same numbers.
-
-    Parameters
-    ----------
-    notify
-        Called with what went wrong.
-    """
-
-    def __init__(self, notify: Callable[[str, Any], None]) -> None:
-        self._notify = notify
-        self._now: tuple[Results, tuple[xr.Dataset, ...], showers.Cuts] | None = None
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (3, 8), "size": "small"}
-        self.buttons = {name: self._button(name, label, wide) for name, label in LABELS.items()}
-        self._command = pmui.TextAreaInput(
-            label="The same on the command line", rows=6, **wide | {"margin": (14, 8, 4, 8)}
-        )
-        copy = pmui.Button(label="Copy as command", variant="outlined", icon="content_copy", **wide)
-        copy.js_on_click(args={"text": self._command}, code=COPY)
-        self.view = pn.Column(
-            *self.buttons.values(), self._command, copy,
-            width=262, sizing_mode="stretch_height", margin=(0, 8, 0, 0), scroll="y",
-        )  # fmt: skip
-
-    def _button(self, name: str, label: str, style: dict[str, Any]) -> pmui.FileDownload:
-        async def made() -> io.BytesIO | None:
-            if self._now is None:
-                return None
-            button = self.buttons[name]
-            button.loading = True
-            try:
-                return io.BytesIO(await in_thread(content, name, *self._now))
-            except Exception as error:  # noqa: BLE001 - whatever a product raises is told to the viewer
-                self._notify(f"{name}: {error}", "error")
-                return None
-            finally:
-                button.loading = False
-
-        return pmui.FileDownload(
-            callback=made, filename=name, label=label, icon="download", variant="outlined", color="primary", **style
-        )
-
-    def fill(self, results: Results, labelled: tuple[xr.Dataset, ...], cuts: showers.Cuts) -> None:
-        """Remember what is shown now; `labelled` are the results with their provenance."""
-        self._now = (results, labelled, cuts)
-
-    def say(self, command: str) -> None:
-        """Show the command that makes the same numbers."""
-        if self._command.value != command:
-            self._command.value = command
 
 
 def command(paths: tuple[str, ...], place: Place, cuts: showers.Cuts) -> str:
@@ -122,7 +65,7 @@ def content(name: str, results: Results, labelled: tuple[xr.Dataset, ...], cuts:
         place = Path(folder)
         if name == "showers.zip":
             _everything(results, labelled, cuts, place)
-            return packed(place)
+            return packed(place, "showers")
         if name in {"distances.csv", "showers.png"} and len(labelled) > 1:
             _compare(results, labelled, place)
             return (place / f"comparison{Path(name).suffix}").read_bytes()
@@ -161,12 +104,3 @@ def _everything(results: Results, labelled: tuple[xr.Dataset, ...], cuts: shower
     (place / "settings.yaml").write_text(cuts.to_yaml())
     if len(labelled) > 1:
         _compare(results, labelled, place)
-
-
-def packed(place: Path) -> bytes:
-    """Return the files of a folder as a ZIP file."""
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(place.iterdir()):
-            archive.write(file, f"showers/{file.name}")
-    return whole.getvalue()

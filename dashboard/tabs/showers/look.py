@@ -75,11 +75,6 @@ class Place(Parameters):
     live: bool = False
     geometry: str = Field("", max_length=200, description="Name of a geometry; nothing: that of the file")
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The files, or nothing."""
-        return tuple(self.path.split("|"))[:SAMPLES] if self.path else ()
-
 
 def to_text(operations: tuple[Operation, ...]) -> str:
     """Return operations for a link.
