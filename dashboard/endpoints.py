@@ -137,7 +137,7 @@ def declare() -> None:
 
 
 def watch_loop(runtime: Runtime) -> None:
-    """Measure the lag of the present loop, and let sessions that missed a wake look again."""
+    """Measure the lag of the present loop; see that no session misses anything."""
     due, count = time.monotonic() + LOOK_S, 0
 
     def look() -> None:
@@ -147,6 +147,7 @@ def watch_loop(runtime: Runtime) -> None:
         due, count = now + LOOK_S, count + 1
         if count % NEWS_EVERY == 0:
             for session in tuple(runtime.sessions):
+                session.deliver()
                 if session.behind():
                     session.wake()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from panel.io import hold
 from tornado.ioloop import IOLoop
 
+from dashboard import delivery
 from dashboard.runtime import LOGGED, Level, Notice
 from detcore.core.source import Problem
 
@@ -144,6 +145,11 @@ class Session:
     def behind(self) -> bool:
         """Whether something changed without a wake, or a wake was lost. Cheap; asked once a second."""
         return self._marks() != self._shown or self._log_marks() != self._logged
+
+    def deliver(self) -> None:
+        """Send the viewer what the server forgot to send; asked once a second, on the loop."""
+        if self._document is not None:
+            delivery.deliver(self._document)
 
     def _schedule(self) -> None:
         if self._document is not None and self._document.session_context is not None:
