@@ -23,9 +23,9 @@ from dashboard.views.cameraoverlay import CHOSEN, DARK, FITTED, FONT, RING, expl
 from dashboard.views.camerashade import limits_of
 from dashboard.views.channelmap import SEQUENTIAL, log_ticks
 from dashboard.views.push import push
-from dashboard.views.square import Square, inner_size
+from dashboard.views.square import Square
 from dashboard.views.style import MUTED, ZERO, blank, digits, grow
-from dashboard.views.viewport import Viewport, without_math
+from dashboard.views.viewport import Viewport, inner_size, without_math
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

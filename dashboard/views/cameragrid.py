@@ -23,9 +23,9 @@ from dashboard.views.cameraoverlay import DARK, FITTED, FONT
 from dashboard.views.camerashade import limits_of, numbers, palette_of, picture_palette
 from dashboard.views.channelmap import log_ticks
 from dashboard.views.push import push
-from dashboard.views.square import Square, inner_size
+from dashboard.views.square import Square
 from dashboard.views.style import ACCENT, MUTED, blank, digits, grow
-from dashboard.views.viewport import Viewport, without_math
+from dashboard.views.viewport import Viewport, inner_size, without_math
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import ColumnDataSource, CustomJS, Range1d
 
 if TYPE_CHECKING:
@@ -34,15 +33,6 @@ if (!at_home) {
 """
 Box: TypeAlias = tuple[float, float, float, float]
 SIDES = ("left", "right", "bottom", "top")
-
-
-def inner_size(plot: figure) -> tuple[int, int] | None:
-    """Return width and height of the frame of a figure in pixels of the screen; None before the browser told."""
-    try:
-        wide, high = int(plot.inner_width), int(plot.inner_height)
-    except UnsetValueError:
-        return None
-    return (wide, high) if wide > 0 and high > 0 else None
 
 
 class Square:

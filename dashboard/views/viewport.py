@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from bokeh.core.property.descriptors import UnsetValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,15 @@ def without_math(text: str) -> str:
     for opening in ("$$", r"\(", r"\["):
         text = text.replace(opening, f"{opening[0]}\u200b{opening[1]}")
     return text
+
+
+def inner_size(plot: figure) -> tuple[int, int] | None:
+    """Return width and height of the frame of a figure in pixels of the screen; None before the browser told."""
+    try:
+        wide, high = int(plot.inner_width), int(plot.inner_height)
+    except UnsetValueError:
+        return None
+    return (wide, high) if wide > 0 and high > 0 else None
 
 
 class Redraw:
@@ -122,10 +133,10 @@ class Viewport:
         y0, y1 = sorted((float(self._plot.y_range.start), float(self._plot.y_range.end)))
         return x0, x1, y0, y1
 
-    def pixels(self, side: str, otherwise: int) -> int:
+    def pixels(self, side: Literal["width", "height"], otherwise: int) -> int:
         """Return how many pixels the inner "width" or "height" has on the screen, once the browser told."""
-        known = self._plot.properties_with_values(include_defaults=False).get(f"inner_{side}")
-        return int(known) if known else otherwise
+        size = inner_size(self._plot)
+        return size[side == "height"] if size else otherwise
 
     def _moved(self, attr: str, old: object, new: object) -> None:  # noqa: ARG002 - the signature that Bokeh calls
         document = self._plot.document

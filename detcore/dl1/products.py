@@ -13,8 +13,8 @@ import tables
 import xarray as xr
 import yaml
 
+from detcore.core.outputs import csv_text, write_content, write_each, write_netcdf
 from detcore.core.paths import atomic
-from detcore.core.source import Problem
 from detcore.dl1 import plots
 from detcore.dl1.analysis import event_table, statistics_flags
 from detcore.dl1.columns import camera_of, facts_of
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from matplotlib.figure import Figure
+
+    from detcore.core.source import Problem
 
 MAX_MEMORY: Final = 8_000_000_000  # bytes of a result once read; the table of a million images needs 0.5 GB
 DPI: Final = 120
@@ -84,20 +86,7 @@ def write_all(
     """
     place, stem = Path(folder), stem_of(name)
     jobs = [(place / f"{stem}{suffix}", write) for suffix, write in _jobs(data, stem) if suffix in only]
-    written: list[Path] = []
-    problems: list[Problem] = []
-    for number, (target, write) in enumerate(jobs):
-        if progress is not None:
-            progress(number, len(jobs), target.name)
-        try:
-            write(target)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, tables.HDF5ExtError) as error:
-            problems.append(Problem.of(str(target), error))
-        else:
-            written.append(target)
-    if progress is not None:
-        progress(len(jobs), len(jobs), "")
-    return written, problems
+    return write_each(jobs, progress)
 
 
 def stem_of(name: str) -> str:
@@ -115,26 +104,15 @@ def _jobs(data: xr.Dataset, stem: str) -> Iterator[tuple[str, Callable[[Path], o
         yield ".parameters.csv", lambda target: write_parameters(event_table(data), target)
         yield ".parameters.h5", lambda target: write_parameters(event_table(data), target)
     if set(STATISTICS) <= set(data):
-        yield ".pixels.csv", lambda target: _write(target, csv_of(pixel_table(data)))
+        yield ".pixels.csv", lambda target: write_content(target, csv_text(pixel_table(data)))
         yield ".mask.npy", lambda target: write_mask(statistics_flags(data), target)
         yield ".mask.yaml", lambda target: write_mask(statistics_flags(data), target)
     if any(str(one).startswith("dist_") for one in data):
-        yield ".distributions.csv", lambda target: _write(target, csv_of(_distributions(data)))
+        yield ".distributions.csv", lambda target: write_content(target, csv_text(_distributions(data)))
     yield (
         ".png",
         lambda target: save_figure(plots.overview(data, stem), target, str(data.attrs.get("provenance", ""))),
     )
-
-
-def csv_of(table: pd.DataFrame) -> str:
-    """Return a table as CSV in which no text is taken for a formula by a spreadsheet."""
-    text = table.select_dtypes(exclude=["number", "bool"]).columns
-    plain = table.assign(**{str(name): table[name].map(_cell) for name in text})
-    return str(plain.to_csv(index=False, lineterminator="\n"))
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
 
 
 def pixel_table(data: xr.Dataset) -> pd.DataFrame:
@@ -186,9 +164,11 @@ def write_mask(flags: xr.Dataset, path: str | os.PathLike[str]) -> None:
         with atomic(target) as aside, aside.open("wb") as file:
             np.save(file, flags["pixel_mask"].values)
     elif target.suffix == ".csv":
-        _write(target, csv_of(bad_table(flags)))
+        write_content(target, csv_text(bad_table(flags)))
     elif target.suffix in {".yaml", ".yml"}:
-        _write(target, yaml.safe_dump(_listed(flags), sort_keys=False, allow_unicode=True, default_flow_style=None))
+        write_content(
+            target, yaml.safe_dump(_listed(flags), sort_keys=False, allow_unicode=True, default_flow_style=None)
+        )
     else:
         msg = f"{target}: expected a name that ends in .npy, .csv or .yaml"
         raise ValueError(msg)
@@ -244,7 +224,7 @@ def write_parameters(table: pd.DataFrame | xr.Dataset, path: str | os.PathLike[s
     target = Path(path)
     frame = event_table(table) if isinstance(table, xr.Dataset) else table
     if target.suffix == ".csv":
-        _write(target, csv_of(frame))
+        write_content(target, csv_text(frame))
     elif target.suffix in {".h5", ".hdf5"}:
         _write_table(frame, target)
     else:
@@ -284,35 +264,16 @@ def save_figure(figure: Figure, target: Path, provenance: str = "") -> None:
         figure.savefig(aside, format="png", dpi=DPI, metadata=facts)
 
 
-def _write(target: Path, text: str) -> None:
-    with atomic(target) as aside:
-        aside.write_text(text, encoding="utf-8", errors="replace")
-
-
 def _write_netcdf(data: xr.Dataset, target: Path) -> None:
     """Write everything, camera and provenance included, as netCDF4 (an HDF5 file)."""
     kept = data.assign_attrs()
     facts = dict(facts_of(camera_of(data)))
     kept = kept.assign({f"camera_{name}": ("pixel", facts.pop(name), {"units": unit}) for name, unit in _ARRAYS})
-    kept.attrs = {name: _attribute(value) for name, value in data.attrs.items() if value is not None}
     kept.attrs["camera"] = json.dumps(facts)
-    numbers = [name for name, each in kept.variables.items() if each.size and each.ndim and each.dtype.kind in "iuf"]
-    with atomic(target) as aside:
-        kept.to_netcdf(aside, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 1} for name in numbers})
+    write_netcdf(kept, target)
 
 
 _ARRAYS = tuple(zip(CAMERA_ARRAYS, ("m", "m", "m2"), strict=True))
-
-
-def _attribute(value: Any) -> Any:
-    """Return what netCDF can hold: numbers, text; other things as JSON."""
-    if isinstance(value, (bool, np.bool_)):
-        return int(value)
-    if isinstance(value, str):  # HDF5 knows neither lone surrogates nor null characters in text
-        return value.encode("utf-8", "replace").decode().replace("\0", " ")
-    if isinstance(value, (int, float, np.number)):
-        return value
-    return json.dumps(value, default=str).encode("utf-8", "replace").decode()
 
 
 def read_result(path: str | os.PathLike[str]) -> xr.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import h5py
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.feeds import FeedRequest
 from dashboard.tabs.showers.export import command
 from dashboard.tabs.showers.look import MAX_OPERATIONS, Look, Place, from_text, labels_of, particle, to_text
 from dashboard.tabs.showers.panels import bars, with_error
@@ -18,6 +20,7 @@ from dashboard.tabs.showers.results import facts, maps_of, spectrum_edges
 from dashboard.tabs.showers.saving import Saving, target_of
 from dashboard.tabs.showers.selection import Incident, SelectionPanel, edges_of
 from dashboard.tabs.showers.space import Space
+from dashboard.tabs.showers.tab import Tab
 from detcore import showers
 
 if TYPE_CHECKING:
@@ -104,6 +107,25 @@ def test_a_file_is_chosen_by_the_viewer_alone() -> None:
     assert (values, wanted) == (["a", "b"], [])
     chooser.value = "a"
     assert wanted == [{"sample": 0, "shower": 0}]
+
+
+def test_a_refused_file_does_not_move_the_others() -> None:
+    def opened(request: FeedRequest) -> str:
+        if request.paths == ("outside.h5",):
+            msg = "outside.h5: outside the data roots"
+            raise PermissionError(msg)
+        return f"key of {request.paths[0]}"
+
+    told: list[str] = []
+    session = SimpleNamespace(notify=lambda text, level: told.append(text), refresh=lambda: None)
+    runtime = SimpleNamespace(feeds=SimpleNamespace(open=opened))
+    tab = Tab(session, runtime, {"path": "outside.h5|a.h5|b.h5", "sample": "2"}, wall=False)  # type: ignore[arg-type]
+    assert tab.feeds() == ("key of b.h5", "key of a.h5")
+    assert told == ["outside.h5: outside the data roots"]
+    assert tab._place_among(["a.h5", "b.h5"]) == 1
+    tab.want(sample=0)
+    assert tab.feeds() == ("key of a.h5", "key of b.h5")
+    assert tab._place_among(["a.h5", "b.h5"]) == 0
 
 
 def test_particles_have_signs() -> None:

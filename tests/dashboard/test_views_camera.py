@@ -19,7 +19,8 @@ from dashboard.views.cameraoverlay import WORDS
 from dashboard.views.camerashade import MISSING, NO_VALUE, OUTSIDE, limits_of, numbers, picture_palette
 from dashboard.views.channelmap import DIVERGING, SEQUENTIAL
 from dashboard.views.pixels import CLOSED, Ellipse, Pixels, Ring, pixels_of
-from dashboard.views.square import Square, inner_size
+from dashboard.views.square import Square
+from dashboard.views.viewport import inner_size
 from detcore.dl1 import Camera, camera_of_positions
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ def served(trace: Trace, width: int = 0) -> Document:
     document = Document()
     document.add_root(trace.figure)
     if width:
-        trace.figure.set_from_json("inner_width", width)  # as the browser does
+        for side, size in (("inner_width", width), ("inner_height", 300)):
+            trace.figure.set_from_json(side, size)  # as the browser does
     return document
 
 
@@ -374,3 +375,13 @@ def test_a_million_frames_become_a_few_thousand_points() -> None:
     line = draw(data, 0, 1_000_000, 1000, normalised=True).lines["raw"]
     assert 2000 < len(line.frame) < 4100
     assert line.value.mean() == pytest.approx(1, abs=0.01)
+
+
+def test_a_narrow_figure_is_sent_less() -> None:
+    trace = Trace()
+    document = served(trace, 300)
+    trace.show(np.arange(1, 100_001), {"raw": noise(100_000)})
+    assert 300 < len(drawn(trace)[0]) <= 4 * (300 + 2)
+    trace.figure.set_from_json("inner_width", 900)
+    settle(document)
+    assert 900 < len(drawn(trace)[0]) <= 4 * (900 + 2)

@@ -23,7 +23,6 @@ from detcore.dl1.mapper import ImageMapper, image_mapping
 from detcore.dl1.products import (
     SUFFIXES,
     InvalidResult,
-    csv_of,
     read_result,
     stem_of,
     write_all,
@@ -197,11 +196,6 @@ def test_endings_that_are_not_known(result, tmp_path):
     with pytest.raises(ValueError, match=r"\.npy, \.csv or \.yaml"):
         write_mask(statistics_flags(result), tmp_path / "a.txt")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_no_text_is_a_formula():
-    table = pd.DataFrame({"file": ["=1+1", "@x", "plain"], "n": [-1, 2, 3], "bad": [True, False, True]})
-    assert csv_of(table) == "file,n,bad\n'=1+1,-1,True\n'@x,2,False\nplain,3,True\n"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Tab(BaseTab):
             self._asked = asked
             self._opened = self._open()
         keys = [key for _, key in self._opened]
-        first = keys[self.look.sample : self.look.sample + 1]
+        first = [key for path, key in self._opened if path == self._wished()]
         return tuple(dict.fromkeys([*first, *keys]))
 
     @override
@@ -151,10 +151,10 @@ class Tab(BaseTab):
 
     def _save(self, name: str) -> None:
         """Do what is tried to the whole file that is shown."""
-        if not self._opened:
+        if not self.paths():
             return
         try:
-            path = self.runtime.roots.resolve(self._opened[min(self.look.sample, len(self._opened) - 1)][0])
+            path = self.runtime.roots.resolve(self._wished())
             geometry = cells_of(self.place.geometry)
             self._saving.start(path, self.runtime.outputs, name, from_text(self.look.ops), geometry)
         except (OSError, ValueError) as error:
@@ -193,11 +193,15 @@ class Tab(BaseTab):
         except (OSError, ValueError, IndexError) as error:
             self.say(str(error))
 
+    def _wished(self) -> str:
+        """Return the file that is wished, which may have been refused."""
+        paths = self.paths()
+        return str(paths[min(self.look.sample, len(paths) - 1)])
+
     def _place_among(self, there: list[str]) -> int:
         """Return where the file that is wished is among those that are there; the first one until it has come."""
-        opened = [path for path, _ in self._opened]
-        wanted = opened[min(self.look.sample, len(opened) - 1)]
-        return there.index(wanted) if wanted in there else 0
+        wished = self._wished()
+        return there.index(wished) if wished in there else 0
 
     def _show_wishes(self) -> None:
         """Bring the widgets to what is wished."""
@@ -213,9 +217,8 @@ class Tab(BaseTab):
 
     def _command(self) -> str:
         lines = [command(self.paths(), self.place, self.cuts)]
-        if self.look.ops and self._opened:
-            path = self._opened[min(self.look.sample, len(self._opened) - 1)][0]
-            lines += showers.command_lines(path, "new.h5", from_text(self.look.ops), self.place.geometry)
+        if self.look.ops and self.paths():
+            lines += showers.command_lines(self._wished(), "new.h5", from_text(self.look.ops), self.place.geometry)
         return "\n".join(lines)
 
     def _why(self, snapshots: Mapping[str, Snapshot]) -> str:
