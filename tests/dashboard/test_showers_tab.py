@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.feeds import FeedRequest
 from dashboard.tabs.showers.export import command
 from dashboard.tabs.showers.look import MAX_OPERATIONS, Look, Place, from_text, labels_of, particle, to_text
 from dashboard.tabs.showers.panels import bars, with_error
@@ -25,6 +24,8 @@ from detcore import showers
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dashboard.feeds import FeedRequest
 
 amounts = st.floats(0, 500).map(lambda value: float(f"{value:g}"))
 operations = st.one_of(

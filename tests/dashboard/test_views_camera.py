@@ -19,7 +19,6 @@ from dashboard.views.cameraoverlay import WORDS
 from dashboard.views.camerashade import MISSING, NO_VALUE, OUTSIDE, limits_of, numbers, picture_palette
 from dashboard.views.channelmap import DIVERGING, SEQUENTIAL
 from dashboard.views.pixels import CLOSED, Ellipse, Pixels, Ring, pixels_of
-from dashboard.views.square import Square
 from dashboard.views.viewport import inner_size
 from detcore.dl1 import Camera, camera_of_positions
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
     from bokeh.models import Model
     from numpy.typing import NDArray
+
+    from dashboard.views.square import Square
 
 RNG = np.random.default_rng(11)
 FOCAL = 28.0
