@@ -32,6 +32,8 @@ class Table:
         Data column -> width in pixels; the others share the rest.
     on_click
         Called with the number of the clicked row.
+    sortable
+        Whether a click on a heading sorts the rows.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Table:
         *,
         widths: Mapping[str, int] | None = None,
         on_click: Callable[[int], None] | None = None,
+        sortable: bool = True,
     ) -> None:
         self._columns = list(columns)
         self.widget = pn.widgets.Tabulator(
             pd.DataFrame({name: [] for name in columns}), titles=dict(columns), widths=dict(widths or {}), show_index=False,
             disabled=True, selectable=1, layout="fit_columns", sizing_mode="stretch_both", min_height=140, theme="materialize",
+            sortable=sortable,
             formatters=dict.fromkeys(columns, PLAIN), configuration={"headerTooltips": True, "placeholder": "Nothing found"},
             stylesheets=[COMPACT],
         )  # fmt: skip

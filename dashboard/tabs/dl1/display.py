@@ -88,7 +88,7 @@ class Display:
             column(pane(self.charge.figure)), column(pane(self.time.figure)), sizing_mode="stretch_both", margin=0,
             styles={"flex": "13 1 0"},
         )  # fmt: skip
-        self.tables = [Table(COLUMNS, widths={"ours": 86, "file": 92, "unit": 70}) for _ in range(2)]
+        self.tables = [Table(COLUMNS, widths={"ours": 74, "file": 84, "unit": 58}, sortable=False) for _ in range(2)]
         for table in self.tables:
             table.widget.min_height = 100
         lower = pn.Row(

@@ -296,14 +296,14 @@ class ImagesPanel(Panel):
             }
         few = f"{len(drawn):,} of " if len(drawn) < len(rows) else ""
         cut = f" · {results.cut}" if results.cut else ""
-        self.scatter.show(series, f"{few}{len(rows):,} images{cut} · drag a box")
+        self.scatter.show(series, f"{few}{len(rows):,} images{cut}")
 
     def _list(self, rows: pd.DataFrame, total: int) -> None:
         self._rows = rows.iloc[:ROWS]
         first = f"; the first {ROWS}" if len(rows) > ROWS else ""
-        stay = "Previous and Next stay inside." if len(rows) < total else ""
+        stay = "; Previous and Next stay inside" if len(rows) < total else "; dragging a box in the plot chooses images"
         where = "in the box" if len(rows) < total else "in all"
-        self._words.text = f"{len(rows):,} images {where}{first}. A click shows the event; {stay}"
+        self._words.text = f"{len(rows):,} images {where}{first}. A click shows the event{stay}."
         shown = {name: list(map(digits, self._rows[name])) if name in self._rows else "" for name in COLUMNS}
         for name in ("event_id", "obs_id", "tel_id"):
             shown[name] = [str(value) for value in self._rows[name]]

@@ -33,9 +33,9 @@ SHOWER = {  # label -> reconstructed, true, unit
     "Azimuth": ("az", "true_az", "deg"),
     "Impact x": ("core_x", "true_core_x", "m"),
     "Impact y": ("core_y", "true_core_y", "m"),
-    "Height of the maximum": ("h_max", "", "m"),
+    "Height of maximum": ("h_max", "", "m"),
     "First interaction": ("", "true_h_first_int", "m"),
-    "Depth of the maximum": ("", "true_x_max", "g/cm²"),
+    "Depth of maximum": ("", "true_x_max", "g/cm²"),
 }
 
 
@@ -57,9 +57,9 @@ class EventPanel(Panel):
         self.grid = CameraGrid(tapped=tapped, common=False, wall=wall)
         self.array = ArrayView(tapped=tapped, wall=wall)
         self.grid.figure.name, self.array.figure.name = "dl1-grid", "dl1-array"
-        self.table = Table(COLUMNS, widths={"found": 78, "true": 74, "unit": 58})
+        self.table = Table(COLUMNS, widths={"found": 56, "true": 56, "unit": 52}, sortable=False)
         self._common = pmui.RadioButtonGroup(
-            options={"Each its colours": False, "Common colours": True}, value=False, **COMPACT
+            options={"Own colours": False, "Common colours": True}, value=False, **COMPACT
         )
         self._common.param.watch(lambda event: want(common=bool(event.new)), "value")
         upper = column(pane(self.grid.figure), flex="5 1 0")
@@ -69,7 +69,7 @@ class EventPanel(Panel):
             return
         lower = pn.Row(
             plan,
-            column(self.table.widget, flex="5 1 0"),
+            column(self.table.widget, flex="6 1 0"),
             sizing_mode="stretch_both",
             margin=0,
             styles={"flex": "4 1 0"},
@@ -99,7 +99,9 @@ class EventPanel(Panel):
     def _draw(self, now: Now, event: dl1.Event) -> None:
         look = now.look
         self.grid.colour(scale=look.scale, common=look.common)
-        self.grid.show([_tile(one, look) for one in event.cameras], title=f"Event {event.event_id}: all images")
+        self.grid.show(
+            [_tile(one, look) for one in event.cameras], title=f"Event {event.event_id}: all images{_time(event)}"
+        )
         stereo = event.stereo or {}
         core = _pair(stereo, "core_x", "core_y")
         axes = [(axis["tel_x"], axis["tel_y"], axis["angle"]) for axis in stereo.get("axes", ())]
@@ -135,6 +137,11 @@ def _pair(values: Any, x: str, y: str) -> tuple[float, float] | None:
     return float(found[0]), float(found[1])
 
 
+def _time(event: dl1.Event) -> str:
+    time = event.info.get("time")
+    return f" · {time.replace('T', ' ')[:23]} TAI" if isinstance(time, str) and time not in {"", "nan"} else ""
+
+
 def _shower(event: dl1.Event) -> pd.DataFrame:
     """Return what was reconstructed beside what was simulated."""
     stereo, rows = event.stereo or {}, []
@@ -143,7 +150,4 @@ def _shower(event: dl1.Event) -> pd.DataFrame:
         if ours or known:
             rows.append([label, ours, known, unit])
     rows.append(["Images that count", str(stereo.get("n_telescopes", 0)), "", f"of {len(event.cameras)}"])
-    time = event.info.get("time")
-    if isinstance(time, str) and time not in {"", "nan"}:
-        rows.append(["Time (TAI)", time.replace("T", " ")[:23], "", ""])
     return pd.DataFrame(rows, columns=list(COLUMNS))
