@@ -33,7 +33,7 @@ def test_a_page_of_each_tab_is_valid(runtime: Runtime, display: str) -> None:
             {"display": [display.encode()], "tab": [name.encode()]},
         )
         shell.page.server_doc(document)
-        assert shell.built.keys() == {name}
+        assert shell.built.keys() == {name}, [notice.text for notice in shell.session._own]
         models = {model for root in document.roots for model in root.references()}
         assert any(type(model).__name__ == "figure" for model in models)
         found = check_integrity(models)
