@@ -13,12 +13,12 @@ from detcore.core.run import problems_of
 from detcore.dl1.api import open_files, reduce
 from detcore.dl1.columns import TABLE
 from detcore.dl1.eventindex import file_of
-from detcore.dl1.model import PARTICLES, PIXEL, Dl1File
-from detcore.dl1.pixels import DEAD, NOISY, bad_pixels
-from detcore.dl1.pointing import observation_level, pointing_of
+from detcore.dl1.files.model import PARTICLES, PIXEL, Dl1File
+from detcore.dl1.files.pointing import observation_level, pointing_of
+from detcore.dl1.images.pixels import DEAD, NOISY, bad_pixels
+from detcore.dl1.images.stereo import stereo
 from detcore.dl1.source import cameras
 from detcore.dl1.steps import Cuts
-from detcore.dl1.stereo import stereo
 from detcore.dl1.tally import TELESCOPE
 
 if TYPE_CHECKING:

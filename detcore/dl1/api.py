@@ -16,15 +16,15 @@ from detcore.core.schema import LIVE
 from detcore.core.source import Instrument
 from detcore.dl1.columns import facts_of
 from detcore.dl1.distributions import Distributions
-from detcore.dl1.geometry import camera_of_positions
-from detcore.dl1.hillas import hillas
-from detcore.dl1.model import Images
-from detcore.dl1.muon import muon_ring
-from detcore.dl1.pixels import interpolate
+from detcore.dl1.files.model import Images
+from detcore.dl1.images.geometry import camera_of_positions
+from detcore.dl1.images.hillas import hillas
+from detcore.dl1.images.muon import muon_ring
+from detcore.dl1.images.pixels import interpolate
+from detcore.dl1.images.stereo import stereo
 from detcore.dl1.reductions import MAX_IMAGES, EventCounts, ImageTable, Overview, PixelStatistics
 from detcore.dl1.source import ImageFiles, probe
 from detcore.dl1.steps import Cuts
-from detcore.dl1.stereo import stereo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

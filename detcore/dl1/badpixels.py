@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detcore.dl1.geometry import Camera
+    from detcore.dl1.images.geometry import Camera
 
 MAX_BYTES: Final = 64 << 20
 KINDS: Final = ("dead", "noisy")

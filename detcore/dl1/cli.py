@@ -13,14 +13,14 @@ import click
 
 from detcore.core.console import FAILED, console, explained, ledger
 from detcore.core.source import Problem
-from detcore.dl1 import logs, runlist
 from detcore.dl1.cli_analysis import images, muons, parameters, run, stereo
-from detcore.dl1.contents import facts, printed
-from detcore.dl1.writer import DL1DataWriter, WriteFailed
-from detcore.dl1.writerconfig import writer_of_config
+from detcore.dl1.files.contents import facts, printed
+from detcore.dl1.writer import logs, runlist
+from detcore.dl1.writer.datawriter import DL1DataWriter, WriteFailed
+from detcore.dl1.writer.writerconfig import writer_of_config
 
 if TYPE_CHECKING:
-    from detcore.dl1.writing import RunReport
+    from detcore.dl1.writer.writing import RunReport
 
 _FOLDER = click.Path(exists=True, file_okay=False)
 _FILE = click.Path(exists=True, dir_okay=False)

@@ -20,10 +20,10 @@ from detcore.core.source import Problem
 from detcore.dl1 import products
 from detcore.dl1.analysis import event_table, statistics_flags, stereo_events, summary
 from detcore.dl1.api import PARTS, open_files, reduction
+from detcore.dl1.images.weights import MAPPING_METHODS
 from detcore.dl1.muontable import RINGS, muon_table
 from detcore.dl1.source import cameras
 from detcore.dl1.steps import Cuts
-from detcore.dl1.weights import MAPPING_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from typing_extensions import override
 
-from detcore.dl1.geometry import Camera
-from detcore.dl1.hillas import HILLAS
-from detcore.dl1.parameters import FRACTIONS, MORPHOLOGY, STATISTICS, TIMING
+from detcore.dl1.images.geometry import Camera
+from detcore.dl1.images.hillas import HILLAS
+from detcore.dl1.images.parameters import FRACTIONS, MORPHOLOGY, STATISTICS, TIMING
 
 if TYPE_CHECKING:
     import xarray as xr

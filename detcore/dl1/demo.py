@@ -13,9 +13,9 @@ import tables
 
 from detcore.core.paths import atomic
 from detcore.dl1 import generator
-from detcore.dl1.cleaning import tailcuts
-from detcore.dl1.dumper import LOCK, CTAMLDataDumper
-from detcore.dl1.parameters import image_parameters
+from detcore.dl1.images.cleaning import tailcuts
+from detcore.dl1.images.parameters import image_parameters
+from detcore.dl1.writer.dumper import LOCK, CTAMLDataDumper
 
 if TYPE_CHECKING:
     import os

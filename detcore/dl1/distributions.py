@@ -17,7 +17,7 @@ from detcore.dl1.tally import TELESCOPE, Sums, Tally, by_telescope, check, ids
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detcore.dl1.geometry import Camera
+    from detcore.dl1.images.geometry import Camera
 
 
 class Bins(NamedTuple):

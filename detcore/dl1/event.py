@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from detcore.core.schema import EVENT
-from detcore.dl1.cleaning import islands
 from detcore.dl1.columns import CALCULATED
 from detcore.dl1.eventindex import opened, plain
-from detcore.dl1.hillas import hillas
-from detcore.dl1.muon import muon_ring
-from detcore.dl1.pointing import axes_on_ground, observation_level, pointing_of
+from detcore.dl1.files.pointing import axes_on_ground, observation_level, pointing_of
+from detcore.dl1.images.cleaning import islands
+from detcore.dl1.images.hillas import hillas
+from detcore.dl1.images.muon import muon_ring
+from detcore.dl1.images.stereo import stereo
 from detcore.dl1.steps import Cuts, keep_images
-from detcore.dl1.stereo import stereo
 
 if TYPE_CHECKING:
     import os
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detcore.dl1.eventindex import Alike, KnownFile
-    from detcore.dl1.geometry import Camera
-    from detcore.dl1.model import Dl1File
+    from detcore.dl1.files.model import Dl1File
+    from detcore.dl1.images.geometry import Camera
 
 SHAPE: Final = tuple(f"hillas_{name}" for name in ("intensity", "fov_lon", "fov_lat", "length", "width", "psi"))
 STEREO_UNITS: Final = {

@@ -13,9 +13,9 @@ import numpy as np
 import xarray as xr
 
 from detcore.core.schema import EVENT
-from detcore.dl1 import openfile
-from detcore.dl1.filerows import file_parameters
-from detcore.dl1.model import Images
+from detcore.dl1.files import openfile
+from detcore.dl1.files.filerows import file_parameters
+from detcore.dl1.files.model import Images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from detcore.dl1.geometry import Camera
-    from detcore.dl1.model import Dl1File
+    from detcore.dl1.files.model import Dl1File
+    from detcore.dl1.images.geometry import Camera
 
 KEPT: Final = 8  # files of which events and keys are remembered
 EVENTS: Final = 16  # of each file, of which the images are remembered: while somebody moves the thresholds

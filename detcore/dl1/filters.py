@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore.dl1.cleaning import tailcuts
+from detcore.dl1.images.cleaning import tailcuts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detcore.dl1.model import Dl1File
+    from detcore.dl1.files.model import Dl1File
     from detcore.dl1.reader import DL1DataReader
 
 

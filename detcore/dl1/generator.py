@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from scipy.spatial import KDTree
 
-from detcore.dl1.geometry import Camera
+from detcore.dl1.images.geometry import Camera
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -18,8 +18,8 @@ from detcore.core.source import ChunkRef, Problem
 from detcore.dl1.api import open_files
 from detcore.dl1.columns import camera_of
 from detcore.dl1.eventindex import file_of
-from detcore.dl1.mapping import image_mapping
-from detcore.dl1.model import EVENT_UNITS, TRUTH
+from detcore.dl1.files.model import EVENT_UNITS, TRUTH
+from detcore.dl1.images.mapping import image_mapping
 from detcore.dl1.source import cameras as cameras_of
 from detcore.dl1.steps import Cuts
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from detcore.dl1.mapping import ImageMapping
+    from detcore.dl1.images.mapping import ImageMapping
 
 Channel = Literal["image", "peak_time", "image_mask"]
 KEYS: Final = ("obs_id", "event_id", "tel_id", "row")

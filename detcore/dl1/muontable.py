@@ -11,7 +11,7 @@ from detcore.core.schema import EVENT
 from detcore.core.source import ChunkRef, Problem
 from detcore.dl1.api import open_files
 from detcore.dl1.columns import camera_of
-from detcore.dl1.muon import muon_ring
+from detcore.dl1.images.muon import muon_ring
 from detcore.dl1.source import cameras
 from detcore.dl1.steps import Cuts
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from detcore.dl1.api import Paths
-    from detcore.dl1.muon import Method
+    from detcore.dl1.images.muon import Method
     from detcore.dl1.source import ImageFiles
 
 RINGS: Final = Cuts(min_pixels=40)  # fewer hardly make a ring, and most images of showers have fewer

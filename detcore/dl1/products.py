@@ -18,9 +18,9 @@ from detcore.core.paths import atomic
 from detcore.dl1 import plots
 from detcore.dl1.analysis import event_table, statistics_flags
 from detcore.dl1.columns import camera_of, facts_of
-from detcore.dl1.dumper import LOCK
-from detcore.dl1.geometry import Camera
+from detcore.dl1.images.geometry import Camera
 from detcore.dl1.mappedfile import write_images as write_images  # noqa: PLC0414 - a product like the others
+from detcore.dl1.writer.dumper import LOCK
 
 if TYPE_CHECKING:
     import os

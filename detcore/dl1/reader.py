@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from detcore.dl1.eventcolumns import (
+from detcore.dl1.expression import evaluate
+from detcore.dl1.files.eventcolumns import (
     Identifier,
     array_column,
     camera_of,
@@ -19,10 +20,9 @@ from detcore.dl1.eventcolumns import (
     image_rows,
     telescopes_by_type,
 )
-from detcore.dl1.expression import evaluate
-from detcore.dl1.mapper import ImageMapper
-from detcore.dl1.model import Dl1File
-from detcore.dl1.openfile import open as open_file
+from detcore.dl1.files.model import Dl1File
+from detcore.dl1.files.openfile import open as open_file
+from detcore.dl1.images.mapper import ImageMapper
 from detcore.dl1.transforms import DL1DataProcessor
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detcore.dl1.geometry import Camera
+    from detcore.dl1.images.geometry import Camera
     from detcore.dl1.transforms import Transform
 
 MODES: Final = ("mono", "stereo", "multi-stereo")

@@ -17,10 +17,10 @@ from detcore.core.parameters import Names
 from detcore.core.reduction import Reduction
 from detcore.core.schema import EVENT, require
 from detcore.core.source import natural
-from detcore.dl1 import sums
-from detcore.dl1.cleaning import frozen
 from detcore.dl1.columns import TABLE, facts_of
-from detcore.dl1.model import PIXEL
+from detcore.dl1.files.model import PIXEL
+from detcore.dl1.images import sums
+from detcore.dl1.images.cleaning import frozen
 from detcore.dl1.steps import Cuts
 from detcore.dl1.tally import TELESCOPE, Sums, Tally, by_telescope, check, ids, moments, share
 

@@ -20,8 +20,8 @@ from detcore.core.schema import EVENT
 from detcore.core.source import ChunkRef, FileSource, Match, Problem, UnknownFormat, walk
 from detcore.dl1.columns import CameraFacts, facts_of
 from detcore.dl1.eventindex import file_of
-from detcore.dl1.model import NO_PRIMARY
-from detcore.dl1.openfile import kind_of
+from detcore.dl1.files.model import NO_PRIMARY
+from detcore.dl1.files.openfile import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from detcore.dl1.model import Dl1File
+    from detcore.dl1.files.model import Dl1File
 
 SUFFIXES: Final = (".h5", ".hdf5", ".hdf")
 PIXEL_BYTES: Final = 9  # of a pixel in a file: charge, time, and whether it survived the cleaning

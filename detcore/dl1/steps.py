@@ -12,18 +12,18 @@ from typing_extensions import override
 from detcore.core.parameters import Parameters
 from detcore.core.schema import EVENT, require
 from detcore.core.steps import Step
-from detcore.dl1 import cleaning
 from detcore.dl1.columns import CALCULATED, TABLE, camera_of
 from detcore.dl1.expression import evaluate, names
-from detcore.dl1.model import PARTICLES, PIXEL
-from detcore.dl1.parameters import parameter_columns
+from detcore.dl1.files.model import PARTICLES, PIXEL
+from detcore.dl1.images import cleaning
+from detcore.dl1.images.parameters import parameter_columns
 
 if TYPE_CHECKING:
     from typing import Self
 
     from numpy.typing import NDArray
 
-    from detcore.dl1.geometry import Camera
+    from detcore.dl1.images.geometry import Camera
 
 CAMERA_FRAME: Final = "camera_frame_"
 

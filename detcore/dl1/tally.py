@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from detcore.dl1.geometry import Camera
+    from detcore.dl1.images.geometry import Camera
 
 TELESCOPE: Final = "telescope"
 

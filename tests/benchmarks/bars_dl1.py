@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detcore.dl1.geometry import Camera
+    from detcore.dl1.images.geometry import Camera
 
 CLEANING = {"picture": 10, "boundary": 5, "min_picture_neighbors": 2}
 METHODS = {  # ours -> class of DL1 Data Handler

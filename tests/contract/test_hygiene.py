@@ -40,7 +40,7 @@ UNSAFE_OF = {
 }
 UNSAFE_KEYWORDS = {"allow_pickle", "shell"}
 # What these unpickle comes through a pipe from a process of ours: the one that they started, or that started them.
-OWN_PIPES = {Path("detcore/dl1/processes.py")}
+OWN_PIPES = {Path("detcore/dl1/writer/processes.py")}
 
 
 def unsafe(tree: ast.AST) -> Iterator[str]:

@@ -22,14 +22,14 @@ READERS = {"h5py", "tables", "uproot"}
 # Modules that know a file format, besides those that carry these names in every instrument.
 FORMAT_NAMES = {"source.py", "products.py", "demo.py"}
 FORMAT_MODULES = {
-    Path("detcore/dl1/ctamlfile.py"),
-    Path("detcore/dl1/ctamllayout.py"),
-    Path("detcore/dl1/ctamltables.py"),
-    Path("detcore/dl1/ctapipeevents.py"),
-    Path("detcore/dl1/ctapipefile.py"),
-    Path("detcore/dl1/ctapipesetup.py"),
-    Path("detcore/dl1/dumper.py"),
-    Path("detcore/dl1/hdffile.py"),
+    Path("detcore/dl1/files/ctamlfile.py"),
+    Path("detcore/dl1/writer/ctamllayout.py"),
+    Path("detcore/dl1/files/ctamltables.py"),
+    Path("detcore/dl1/files/ctapipeevents.py"),
+    Path("detcore/dl1/files/ctapipefile.py"),
+    Path("detcore/dl1/files/ctapipesetup.py"),
+    Path("detcore/dl1/writer/dumper.py"),
+    Path("detcore/dl1/files/hdffile.py"),
     Path("detcore/dl1/mappedfile.py"),
     Path("detcore/eiger/frametable.py"),
     Path("detcore/eiger/hdffile.py"),

@@ -16,7 +16,7 @@ from detcore.dl1.columns import TABLE
 from detcore.dl1.event import load_event
 from detcore.dl1.eventindex import events_of, file_of
 from detcore.dl1.generator import array
-from detcore.dl1.muon import muon_ring
+from detcore.dl1.images.muon import muon_ring
 from detcore.dl1.muontable import RINGS, muon_table
 from detcore.dl1.source import cameras
 from detcore.dl1.steps import Cuts, clean

@@ -8,8 +8,8 @@ import xarray as xr
 
 from detcore.dl1.badpixels import read_mask
 from detcore.dl1.columns import facts_of
-from detcore.dl1.geometry import camera_of_positions
-from detcore.dl1.pixels import interpolate
+from detcore.dl1.images.geometry import camera_of_positions
+from detcore.dl1.images.pixels import interpolate
 from detcore.dl1.products import write_mask
 
 

@@ -10,9 +10,9 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from detcore.dl1 import cleaning
-from detcore.dl1.cleaning import dilate, islands, main_island, tailcuts, time_cleaning, time_constrained
-from detcore.dl1.geometry import Camera, camera_of_positions
+from detcore.dl1.images import cleaning
+from detcore.dl1.images.cleaning import dilate, islands, main_island, tailcuts, time_cleaning, time_constrained
+from detcore.dl1.images.geometry import Camera, camera_of_positions
 
 CUTS = [(10, 5, 2, False), (7.7, 3.3, 1, False), (6, 6, 0, False), (5, 8, 1, False), (9, 4, 2, True), (20, 2, 3, False)]
 

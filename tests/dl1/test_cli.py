@@ -18,9 +18,9 @@ from click.testing import CliRunner
 
 from detcore import dl1
 from detcore.cli import main
-from detcore.dl1 import simtel
 from detcore.dl1.demo import write_demo
-from detcore.dl1.writer import DL1DataWriter
+from detcore.dl1.writer import simtel
+from detcore.dl1.writer.datawriter import DL1DataWriter
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -103,7 +103,7 @@ def without_ctapipe(monkeypatch):
     monkeypatch.setattr(simtel, "require", lambda: None)
     monkeypatch.setattr(DL1DataWriter, "open_events", lambda self, path: Events(path))
     monkeypatch.setattr(DL1DataWriter, "write_mode", "serial", raising=False)
-    monkeypatch.setattr("detcore.dl1.processes.pickled", lambda jobs: None)
+    monkeypatch.setattr("detcore.dl1.writer.processes.pickled", lambda jobs: None)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_configuration_of_the_original_is_followed(runs, tmp_path):
 def test_debug_really_logs(runs, tmp_path):
     before = logging.getLogger("detcore").handlers[:]
     done = detcore("write", runs, "--output_dir", tmp_path / "out", "--debug")
-    assert "INFO detcore.dl1.dumper:" in done.output
+    assert "INFO detcore.dl1.writer.dumper:" in done.output
     assert "making table LST_LSTCam" in done.output
     assert "complete, 5 events" in done.output
     assert logging.getLogger("detcore").handlers == before, "it leaves nothing behind"
@@ -176,7 +176,7 @@ def test_processes_log_too_and_their_errors_come_back(tmp_path, ctapipe):
     assert "Traceback" not in done[0].stderr
     assert "ERROR" not in done[0].stderr
     assert "no input could be read" in done[0].stderr
-    assert "INFO detcore.dl1.writing: " in done[1].stderr
+    assert "INFO detcore.dl1.writer.writing: " in done[1].stderr
     assert not list(tmp_path.glob("*.h5"))
 
 

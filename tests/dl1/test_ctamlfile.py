@@ -13,10 +13,10 @@ import pytest
 import tables
 
 from detcore.core.source import TruncatedFile, UnknownFormat
-from detcore.dl1 import ctamltables
-from detcore.dl1.ctamlfile import CtamlFile
-from detcore.dl1.dumper import CTAMLDataDumper
-from detcore.dl1.lru import CHUNKS
+from detcore.dl1.files import ctamltables
+from detcore.dl1.files.ctamlfile import CtamlFile
+from detcore.dl1.files.lru import CHUNKS
+from detcore.dl1.writer.dumper import CTAMLDataDumper
 
 _spec = importlib.util.spec_from_file_location("ctaml_events", Path(__file__).with_name("ctaml_events.py"))
 made_up = importlib.util.module_from_spec(_spec)

@@ -15,8 +15,8 @@ import tables
 
 from detcore import dl1
 from detcore.core.source import TruncatedFile, UnknownFormat
-from detcore.dl1 import attributes, hdffile, lru
-from detcore.dl1.model import EVENT_UNITS
+from detcore.dl1.files import attributes, hdffile, lru
+from detcore.dl1.files.model import EVENT_UNITS
 
 if TYPE_CHECKING:
     from pathlib import Path

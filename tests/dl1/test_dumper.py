@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tables
 
-from detcore.dl1.basedumper import DL1DataDumper
-from detcore.dl1.dumper import CTAMLDataDumper
+from detcore.dl1.writer.basedumper import DL1DataDumper
+from detcore.dl1.writer.dumper import CTAMLDataDumper
 
 _spec = importlib.util.spec_from_file_location("ctaml_events", Path(__file__).with_name("ctaml_events.py"))
 made_up = importlib.util.module_from_spec(_spec)

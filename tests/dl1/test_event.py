@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 import tables
 
-from detcore.dl1.cleaning import islands, tailcuts
 from detcore.dl1.event import load_event
 from detcore.dl1.eventindex import EVENTS, KnownFile, events_of
-from detcore.dl1.hillas import hillas
-from detcore.dl1.muon import muon_ring
-from detcore.dl1.openfile import open as open_dl1
-from detcore.dl1.parameters import image_parameters
-from detcore.dl1.pointing import pointing_of
+from detcore.dl1.files.openfile import open as open_dl1
+from detcore.dl1.files.pointing import pointing_of
+from detcore.dl1.images.cleaning import islands, tailcuts
+from detcore.dl1.images.hillas import hillas
+from detcore.dl1.images.muon import muon_ring
+from detcore.dl1.images.parameters import image_parameters
+from detcore.dl1.images.stereo import stereo
 from detcore.dl1.steps import Cuts
-from detcore.dl1.stereo import stereo
 
 LASERCAL = "data/dl1/test_lasercal_v3.dl1.h5"
 

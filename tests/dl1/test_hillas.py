@@ -10,9 +10,9 @@ import hdf5plugin  # noqa: F401
 import numpy as np
 import pytest
 
-from detcore.dl1.cleaning import tailcuts
-from detcore.dl1.geometry import Camera
-from detcore.dl1.hillas import HILLAS, camera_radius, hillas, hillas_names, plane
+from detcore.dl1.images.cleaning import tailcuts
+from detcore.dl1.images.geometry import Camera
+from detcore.dl1.images.hillas import HILLAS, camera_radius, hillas, hillas_names, plane
 
 ANGLES = ("phi", "psi", "psi_uncertainty")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detcore.dl1 import lzo
+from detcore.dl1.files import lzo
 
 GUARD = 64
 END = b"\x11\0\0"

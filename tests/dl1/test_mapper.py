@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from detcore.dl1.geometry import Camera, camera_of_positions
-from detcore.dl1.grid import NoLattice, lattice
-from detcore.dl1.mapper import ImageMapper
-from detcore.dl1.mapping import BLOCK, image_mapping
-from detcore.dl1.weights import HEXAGONAL_ONLY, MAPPING_METHODS, RESIZABLE, weights
+from detcore.dl1.images.geometry import Camera, camera_of_positions
+from detcore.dl1.images.grid import NoLattice, lattice
+from detcore.dl1.images.mapper import ImageMapper
+from detcore.dl1.images.mapping import BLOCK, image_mapping
+from detcore.dl1.images.weights import HEXAGONAL_ONLY, MAPPING_METHODS, RESIZABLE, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from detcore.dl1.geometry import Camera
-from detcore.dl1.mapping import image_mapping
-from detcore.dl1.weights import HEXAGONAL_ONLY
+from detcore.dl1.images.geometry import Camera
+from detcore.dl1.images.mapping import image_mapping
+from detcore.dl1.images.weights import HEXAGONAL_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from detcore.dl1.cleaning import tailcuts
-from detcore.dl1.geometry import Camera
-from detcore.dl1.muon import QUALITY, RING, muon_ring
+from detcore.dl1.images.cleaning import tailcuts
+from detcore.dl1.images.geometry import Camera
+from detcore.dl1.images.muon import QUALITY, RING, muon_ring
 
 METHODS = ("kundu_chaudhuri", "taubin", "kundu_chaudhuri_taubin")
 
@@ -56,7 +56,7 @@ def test_rings_are_found(lst, method) -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_centre_is_where_taubins_loss_is_least(lst, weighted, monkeypatch) -> None:
-    monkeypatch.setattr("detcore.dl1.muon.ITERATIONS", 1)
+    monkeypatch.setattr("detcore.dl1.images.muon.ITERATIONS", 1)
     images, selected, truth = circles(lst)
     found = muon_ring(images, selected, lst, "kundu_chaudhuri_taubin" if weighted else "taubin")
     lon, lat = lst.telescope_frame()

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from detcore.dl1.cleaning import islands, tailcuts
-from detcore.dl1.geometry import Camera
-from detcore.dl1.hillas import hillas
-from detcore.dl1.parameters import _parameters, image_parameters
+from detcore.dl1.images.cleaning import islands, tailcuts
+from detcore.dl1.images.geometry import Camera
+from detcore.dl1.images.hillas import hillas
+from detcore.dl1.images.parameters import _parameters, image_parameters
 
 KEYS = ("obs_id", "event_id", "tel_id")
 SINGLE = ("leakage_intensity", "concentration", "intensity_", "peak_time_")  # ctapipe sums these in single precision

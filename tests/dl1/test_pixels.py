@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from detcore.dl1.geometry import Camera
-from detcore.dl1.pixels import DEAD, NOISY, bad_pixels, good_neighbours, interpolate
+from detcore.dl1.images.geometry import Camera
+from detcore.dl1.images.pixels import DEAD, NOISY, bad_pixels, good_neighbours, interpolate
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import tables
 
-from detcore.dl1.openfile import open as open_dl1
-from detcore.dl1.pointing import axes_on_ground, observation_level, pointing_of
-from detcore.dl1.stereo import stereo
+from detcore.dl1.files.openfile import open as open_dl1
+from detcore.dl1.files.pointing import axes_on_ground, observation_level, pointing_of
+from detcore.dl1.images.stereo import stereo
 
 START = np.datetime64("2026-03-29T02:00:00", "ns")
 

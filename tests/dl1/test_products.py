@@ -18,8 +18,8 @@ from detcore.dl1.analysis import event_table, statistics_flags, stereo_events
 from detcore.dl1.api import reduce
 from detcore.dl1.columns import camera_of
 from detcore.dl1.eventindex import events_of, file_of
+from detcore.dl1.images.mapper import ImageMapper, image_mapping
 from detcore.dl1.mappedfile import _group_name
-from detcore.dl1.mapper import ImageMapper, image_mapping
 from detcore.dl1.products import (
     SUFFIXES,
     InvalidResult,

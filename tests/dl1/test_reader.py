@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from typing_extensions import override
 
+from detcore.dl1.files.model import Dl1File, Images
+from detcore.dl1.files.openfile import open as open_file
 from detcore.dl1.filters import event_intensity_filter, image_cleaning_filter, image_intensity_filter
-from detcore.dl1.geometry import Camera, camera_of_positions
-from detcore.dl1.mapper import ImageMapper
-from detcore.dl1.model import Dl1File, Images
-from detcore.dl1.openfile import open as open_file
+from detcore.dl1.images.geometry import Camera, camera_of_positions
+from detcore.dl1.images.mapper import ImageMapper
 from detcore.dl1.reader import DL1DataReader
 from detcore.dl1.transforms import ConvertShowerPrimaryIDToClassLabel, EnergyToLog
 

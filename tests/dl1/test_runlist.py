@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from detcore.dl1 import runlist
+from detcore.dl1.writer import runlist
 
 
 def names(folder, *given):

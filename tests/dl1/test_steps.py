@@ -12,7 +12,7 @@ from detcore.core.schema import MissingColumn
 from detcore.dl1.api import open_files
 from detcore.dl1.columns import CALCULATED, TABLE, CameraFacts, facts_of, same_pixels
 from detcore.dl1.expression import InvalidExpression
-from detcore.dl1.geometry import camera_of_positions
+from detcore.dl1.images.geometry import camera_of_positions
 from detcore.dl1.steps import Chosen, Cuts, Parametrised, Passing, clean
 
 

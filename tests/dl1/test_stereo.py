@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from detcore.dl1.geometry import Camera
-from detcore.dl1.hillas import camera_radius
-from detcore.dl1.stereo import stereo
+from detcore.dl1.images.geometry import Camera
+from detcore.dl1.images.hillas import camera_radius
+from detcore.dl1.images.stereo import stereo
 
 TELESCOPES = pd.DataFrame(
     {"x": [-70.0, -35.0, 75.0, 30.0, 0.0], "y": [-52.0, 66.0, 50.0, -64.0, 0.0], "z": [43.0, 30.0, 29.0, 31.0, 0.0]},

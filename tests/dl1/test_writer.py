@@ -17,12 +17,12 @@ import h5py
 import numpy as np
 import pytest
 
-from detcore.dl1 import processes, simtel, writing
-from detcore.dl1.basedumper import DL1DataDumper
-from detcore.dl1.ctamlfile import CtamlFile
-from detcore.dl1.dumper import CTAMLDataDumper
-from detcore.dl1.openfile import open as open_dl1
-from detcore.dl1.writer import DL1DataWriter, WriteFailed
+from detcore.dl1.files.ctamlfile import CtamlFile
+from detcore.dl1.files.openfile import open as open_dl1
+from detcore.dl1.writer import processes, simtel, writing
+from detcore.dl1.writer.basedumper import DL1DataDumper
+from detcore.dl1.writer.datawriter import DL1DataWriter, WriteFailed
+from detcore.dl1.writer.dumper import CTAMLDataDumper
 
 _spec = importlib.util.spec_from_file_location("ctaml_events", Path(__file__).with_name("ctaml_events.py"))
 made_up = importlib.util.module_from_spec(_spec)
@@ -464,7 +464,7 @@ def test_the_documented_script_works_without_a_guard(tmp_path):
     events = str(Path(__file__).with_name("ctaml_events.py"))
     script.write_text(
         MODULE.format(events=events, folder=str(tmp_path))
-        + f"from detcore.dl1.writer import DL1DataWriter\nprint('once')\n"
+        + f"from detcore.dl1.writer.datawriter import DL1DataWriter\nprint('once')\n"
         f"DL1DataWriter(Source, preselection_cut_function=cut, workers=2).process_data({runs!r})\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)

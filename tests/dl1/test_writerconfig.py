@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from detcore.dl1.dumper import CTAMLDataDumper
-from detcore.dl1.writer import OUTPUT_FILE_SIZE
-from detcore.dl1.writerconfig import writer_of_config
+from detcore.dl1.writer.datawriter import OUTPUT_FILE_SIZE
+from detcore.dl1.writer.dumper import CTAMLDataDumper
+from detcore.dl1.writer.writerconfig import writer_of_config
 
 # The settings of the original's example, in its form.
 EXAMPLE = """

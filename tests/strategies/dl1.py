@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detcore.dl1.columns import facts_of
 from detcore.dl1.distributions import Distributions
-from detcore.dl1.geometry import Camera
+from detcore.dl1.images.geometry import Camera
 from detcore.dl1.reductions import EventCounts, ImageTable, Overview, PixelStatistics
 from detcore.dl1.steps import Cuts
 

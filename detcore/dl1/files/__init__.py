@@ -1,0 +1,1 @@
+"""DL1 files of both formats, read through one model."""

@@ -1,0 +1,1 @@
+"""Simulated events into CTA-ML files."""
