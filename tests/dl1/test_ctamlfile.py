@@ -80,6 +80,7 @@ def test_streams_are_the_whole_in_pieces(real, name, chunk):
         for tel_id in file.telescopes.index:
             parts = list(file.images(tel_id, chunk))
             assert sum(len(part.event) for part in parts) == file.n_images(tel_id)
+            assert chunk is None or all(len(part.event) == chunk for part in parts[:-1])
             whole = file.rows(tel_id)
             assert np.array_equal(np.concatenate([part.image for part in parts]), whole.image)
             assert np.array_equal(np.concatenate([part.row for part in parts]), np.arange(len(whole.event)))

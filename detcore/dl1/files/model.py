@@ -309,20 +309,25 @@ class Dl1File(ABC):
         tel_id
             The telescope.
         chunk
-            How many at once, rounded up to whole chunks of the file; None: about 3 MB.
-        """
-        for start, stop in self.pieces(tel_id, chunk):
-            yield self._labelled(tel_id, self._read(tel_id, start, stop))
+            How many at once; None: whole chunks of the file, about 3 MB.
 
-    def pieces(self, tel_id: int, chunk: int | None = None) -> Sequence[tuple[int, int]]:
-        """Return first and last + 1 of the rows of each step of `images`."""
-        n, stored = self.n_images(tel_id), max(self.chunk_rows(tel_id), 1)
-        wished = CHUNK_BYTES // (9 * self.camera(tel_id).n_pixels) if chunk is None else chunk
+        Raises
+        ------
+        ValueError
+            `chunk` is less than one.
+        """
         if chunk is not None and chunk < 1:
             msg = f"chunk: expected at least one image, found {chunk}"
             raise ValueError(msg)
-        step = max(-(-wished // stored), 1) * stored
-        return [(start, min(start + step, n)) for start in range(0, n, step)]
+        n = self.n_images(tel_id)
+        for start, stop in self.pieces(tel_id) if chunk is None else _steps(n, chunk):
+            yield self.rows(tel_id, start, stop)
+
+    def pieces(self, tel_id: int, wished: int | None = None) -> Sequence[tuple[int, int]]:
+        """Return first and last + 1 of the rows of pieces that are whole chunks of the file, `wished` rows or more."""
+        stored = max(self.chunk_rows(tel_id), 1)
+        wished = CHUNK_BYTES // (9 * self.camera(tel_id).n_pixels) if wished is None else wished
+        return _steps(self.n_images(tel_id), max(-(-wished // stored), 1) * stored)
 
     def image_of(self, tel_id: int, obs_id: int, event_id: int) -> xr.Dataset:
         """Return the image that a telescope took of an event; see `rows`.
@@ -353,3 +358,7 @@ class Dl1File(ABC):
         """Changes when the file does."""
         facts = os.stat(self.path)  # noqa: PTH116
         return f"{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
+
+
+def _steps(n: int, step: int) -> list[tuple[int, int]]:
+    return [(start, min(start + step, n)) for start in range(0, n, step)]
