@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,8 +15,9 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
@@ -199,6 +201,87 @@ class Visit:
         """Wait until the status strip is drawn and the connection is up."""
         self.page.locator(".dc-strip").first.wait_for(state="visible", timeout=timeout)
         return self
+
+    def until(self, wanted: Callable[[], Any], what: str = "it did not happen", seconds: float = 90) -> None:
+        """Wait for what the page, or anything else, will be like."""
+        end = time.monotonic() + seconds
+        while not wanted():
+            if time.monotonic() > end:
+                pytest.fail(what)
+            self.page.wait_for_timeout(100)
+
+    def link(self) -> dict[str, str]:
+        """What the address bar says."""
+        return {key: values[-1] for key, values in parse_qs(urlsplit(self.page.url).query).items()}
+
+    def headline(self) -> dict[str, str]:
+        """Label -> number and unit of the tiles on top."""
+        script = """() => {
+          const find = (root) => [...root.querySelectorAll('*')].flatMap((el) => [
+            ...(el.classList.contains('tile') ? [el] : []), ...(el.shadowRoot ? find(el.shadowRoot) : [])])
+          return find(document).map((el) => [el.querySelector('span').textContent, el.querySelector('b').textContent])
+        }"""
+        return dict(self.page.evaluate(script))
+
+    def source(self, name: str, column: str) -> np.ndarray[Any, Any]:
+        """A column of a source, as the browser has it."""
+        found = self.models("ColumnDataSource", f"m.name == '{name}' ? Array.from(m.data['{column}'] ?? []) : null")
+        values = np.array(next((values for values in found if values is not None), []))
+        return values.astype(float) if values.dtype == object else values
+
+    def titled(self, start: str) -> str:
+        """The title of the plot whose title begins so; empty if there is none."""
+        return next((text for text in self.models("Title", "m.text") if text.startswith(start)), "")
+
+    def panel(self, label: str) -> None:
+        """Open a tab below the plots."""
+        self.page.locator(".bk-tab", has_text=re.compile(f"^{re.escape(label)}$")).click()
+
+    def button(self, name: str) -> None:
+        """Click on a button."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def type_in(self, label: str, text: str) -> None:
+        """Replace what a field holds."""
+        box = self.page.get_by_label(label, exact=True)
+        box.focus()
+        box.press("Control+a")
+        if text:
+            self.page.keyboard.type(text)
+        else:
+            box.press("Delete")
+        box.press("Enter")
+
+    def spot(self, finder: str, x: float, y: float) -> tuple[float, float]:
+        """Where a place of a plot is on the screen; `finder` says in JavaScript which figure `m` is meant."""
+        script = f"""([x, y]) => {{
+          const models = Bokeh.documents.flatMap(d => [...d._all_models.values()])
+          const plot = models.find(m => m.type == 'Figure' && ({finder}))
+          const view = Bokeh.index.find_one_by_id(plot.id)
+          const box = view.canvas_view.el.getBoundingClientRect()
+          return [box.left + view.frame.x_scale.compute(x), box.top + view.frame.y_scale.compute(y)]
+        }}"""
+        across, down = self.page.evaluate(script, [x, y])
+        return across, down
+
+    def drag(
+        self, finder: str, start: tuple[float, float], end: tuple[float, float], seen: Callable[[], Any], tries: int = 3
+    ) -> None:
+        """Drag from one place of a plot to another until that is `seen`: on a slow machine the plot may still move."""
+        mouse = self.page.mouse
+        for left in reversed(range(tries)):
+            one, two = self.spot(finder, *start), self.spot(finder, *end)
+            mouse.move(*one)
+            mouse.down()
+            mouse.move((one[0] + two[0]) / 2, (one[1] + two[1]) / 2, steps=4)
+            mouse.move(*two, steps=4)
+            mouse.up()
+            until = time.monotonic() + (15 if left else 60)
+            while time.monotonic() < until:
+                if seen():
+                    return
+                self.page.wait_for_timeout(100)
+        pytest.fail("the drag was not seen")
 
     def shoot(self, path: Path) -> Path:
         """A screenshot of the whole window."""

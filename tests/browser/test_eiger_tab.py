@@ -8,8 +8,7 @@ import shlex
 import shutil
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING
 
 import matplotlib.image
 import numpy as np
@@ -79,14 +78,6 @@ def data_files(master: Path) -> list[Path]:
     return sorted(master.parent.glob("*_data_*.h5"))
 
 
-def until(seen: Visit, wanted: Callable[[], Any], seconds: float = 60) -> None:
-    for _ in range(round(seconds * 10)):
-        if wanted():
-            return
-        seen.page.wait_for_timeout(100)
-    pytest.fail("it did not happen")
-
-
 def trace(seen: Visit, name: str = "raw") -> tuple[list[float], list[float]]:
     """Frame numbers and values of a line of the trace, as the browser has them."""
     script = """name => {
@@ -107,52 +98,14 @@ def shows(seen: Visit, data: xr.Dataset, name: str = "raw", region: str | None =
     return frame == data["frame"].values.tolist() and value == wanted.values.tolist()
 
 
-def source(seen: Visit, name: str, column: str) -> np.ndarray[Any, Any]:
-    found = seen.models("ColumnDataSource", f"m.name == '{name}' ? Array.from(m.data['{column}'] ?? []) : null")
-    return np.array(next((values for values in found if values is not None), []))
-
-
-def title(seen: Visit, start: str) -> str:
-    """The title of the plot whose title begins so; empty if there is none."""
-    return next((text for text in seen.models("Title", "m.text") if text.startswith(start)), "")
-
-
-def headline(seen: Visit) -> dict[str, str]:
-    """Label -> number and unit of the tiles on top."""
-    script = """() => {
-      const find = (root) => [...root.querySelectorAll('*')].flatMap((el) => [
-        ...(el.classList.contains('tile') ? [el] : []), ...(el.shadowRoot ? find(el.shadowRoot) : [])])
-      return find(document).map((el) => [el.querySelector('span').textContent, el.querySelector('b').textContent])
-    }"""
-    return dict(seen.page.evaluate(script))
-
-
 def complete(seen: Visit) -> Visit:
     """Wait until everything is read and drawn."""
     expect(seen.page.locator(".dc-strip")).to_contain_text("Complete", timeout=WAIT_MS)
-    until(seen, lambda: headline(seen))
-    until(
-        seen,
+    seen.until(seen.headline)
+    seen.until(
         lambda: seen.models("ColumnDataSource", "m.name == 'detector image' && m.data.image.length > 0").count(True),
     )
     return seen
-
-
-def link(seen: Visit) -> dict[str, str]:
-    return {key: values[-1] for key, values in parse_qs(urlsplit(seen.page.url).query).items()}
-
-
-def spot(seen: Visit, finder: str, x: float, y: float) -> tuple[float, float]:
-    """Where a place of a plot is on the screen; `finder` says which figure `m` is meant."""
-    script = f"""([x, y]) => {{
-      const models = Bokeh.documents.flatMap(d => [...d._all_models.values()])
-      const plot = models.find(m => m.type == 'Figure' && ({finder}))
-      const view = Bokeh.index.find_one_by_id(plot.id)
-      const box = view.canvas_view.el.getBoundingClientRect()
-      return [box.left + view.frame.x_scale.compute(x), box.top + view.frame.y_scale.compute(y)]
-    }}"""
-    across, down = seen.page.evaluate(script, [x, y])
-    return across, down
 
 
 TRACE = "m.name == 'eiger-trace'"
@@ -160,35 +113,18 @@ IMAGE = "m.renderers.some(r => r.data_source?.name == 'detector image')"
 VALUES = "m.renderers.some(r => r.data_source?.name == 'eiger-values')"
 
 
-def drag(seen: Visit, finder: str, start: tuple[float, float], end: tuple[float, float]) -> None:
-    first, last = spot(seen, finder, *start), spot(seen, finder, *end)
-    seen.page.mouse.move(*first)
-    seen.page.mouse.down()
-    seen.page.mouse.move((first[0] + last[0]) / 2, (first[1] + last[1]) / 2, steps=4)
-    seen.page.mouse.move(*last, steps=4)
-    seen.page.mouse.up()
-
-
 def choose(seen: Visit, panel: str) -> None:
     """Click on a panel below the plots."""
     seen.page.locator(".bk-tab", has_text=panel).first.click()
-
-
-def type_in(seen: Visit, label: str, text: str) -> None:
-    box = seen.page.get_by_label(label, exact=True)
-    box.click()
-    box.press("Control+a")
-    seen.page.keyboard.type(text)
-    box.press("Enter")
 
 
 def test_the_trace_holds_the_sum_of_every_frame_and_the_headline_says_what_it_is_made_of(
     steady: Visit, sums: xr.Dataset
 ) -> None:
     seen = steady
-    until(seen, lambda: shows(seen, sums))
+    seen.until(lambda: shows(seen, sums))
     np.testing.assert_allclose(trace(seen, "detrended")[1], eiger.detrend(sums), rtol=1e-12)
-    numbers, table = headline(seen), eiger.statistics(sums)["value"]
+    numbers, table = seen.headline(), eiger.statistics(sums)["value"]
     assert numbers["Frames"] == "400"
     assert numbers["Mean"] == f"{table['mean']:,.0f}counts"
     assert numbers["CV raw"] == f"{table['cv']:.3g}%"
@@ -196,45 +132,44 @@ def test_the_trace_holds_the_sum_of_every_frame_and_the_headline_says_what_it_is
     assert numbers["Excess CV"] == f"{table['excess_cv_detrended']:.3g}%"
     assert numbers["Top line"].startswith("50Hz")
     assert numbers["Outliers"] == "3"
-    assert source(seen, "eiger-outliers", "x").tolist() == [DROP, SPIKE, 371]
+    assert seen.source("eiger-outliers", "x").tolist() == [DROP, SPIKE, 371]
 
 
 def test_limits_change_the_sums(visit: Callable[..., Visit], master: Path) -> None:
     seen = complete(visit(tab="eiger"))
-    type_in(seen, "Highest value", "2")
+    seen.type_in("Highest value", "2")
     wanted = eiger.sum_frames(master, high=2)
-    until(seen, lambda: shows(seen, wanted))
-    type_in(seen, "Lowest value", "2")
+    seen.until(lambda: shows(seen, wanted))
+    seen.type_in("Lowest value", "2")
     wanted = eiger.sum_frames(master, low=2, high=2)
-    until(seen, lambda: shows(seen, wanted))
-    until(seen, lambda: (link(seen).get("low"), link(seen).get("high")) == ("2", "2"))
-    until(seen, lambda: "values 2 to 2" in title(seen, "Intensity"))
+    seen.until(lambda: shows(seen, wanted))
+    seen.until(lambda: (seen.link().get("low"), seen.link().get("high")) == ("2", "2"))
+    seen.until(lambda: "values 2 to 2" in seen.titled("Intensity"))
     seen.page.get_by_label("Pixel mask").click()
     wanted = eiger.sum_frames(master, low=2, high=2, pixel_mask=False)
-    until(seen, lambda: shows(seen, wanted))
+    seen.until(lambda: shows(seen, wanted))
 
 
 def test_impossible_limits_are_explained_where_they_are_typed(steady: Visit) -> None:
     seen = steady
-    type_in(seen, "Lowest value", "5000")
+    seen.type_in("Lowest value", "5000")
     expect(seen.page.get_by_text(re.compile("low is 5000 and high 4500"))).to_be_visible(timeout=WAIT_MS)
-    assert "low" not in link(seen)
-    type_in(seen, "Lowest value", "0")
+    assert "low" not in seen.link()
+    seen.type_in("Lowest value", "0")
 
 
 def test_a_limit_is_dragged_over_the_histogram_of_values(visit: Callable[..., Visit], master: Path) -> None:
     seen = complete(visit(tab="eiger"))
-    until(seen, lambda: source(seen, "eiger-values", "count").size)
+    seen.until(lambda: seen.source("eiger-values", "count").size)
     frames = [eiger.read_frame(master, number).values for number in (1, 2)]
-    assert source(seen, "eiger-values", "count")[1] > sum(int((frame == 1).sum()) for frame in frames)
+    assert seen.source("eiger-values", "count")[1] > sum(int((frame == 1).sum()) for frame in frames)
     where = seen.models("Span", "m.name == 'eiger-high' ? m.location : null")
     place = next(value for value in where if value is not None)
-    drag(seen, VALUES, (place, 100.0), (2.0, 100.0))
-    until(seen, lambda: "high" in link(seen))
-    high = int(link(seen)["high"])
+    seen.drag(VALUES, (place, 100.0), (2.0, 100.0), lambda: "high" in seen.link())
+    high = int(seen.link()["high"])
     assert 2 <= high <= 4
     wanted = eiger.sum_frames(master, high=high)
-    until(seen, lambda: shows(seen, wanted))
+    seen.until(lambda: shows(seen, wanted))
 
 
 def test_a_drawn_region_has_its_own_trace(visit: Callable[..., Visit], master: Path) -> None:
@@ -242,15 +177,14 @@ def test_a_drawn_region_has_its_own_trace(visit: Callable[..., Visit], master: P
     seen.page.get_by_role("button", name="Rectangle").click()
     expect(seen.page.get_by_text("Press on the image")).to_be_visible(timeout=WAIT_MS)
     seen.page.wait_for_timeout(300)
-    drag(seen, IMAGE, (120, 90), (260, 200))
-    until(seen, lambda: "shapes" in link(seen))
-    (region,) = from_text(link(seen)["shapes"])
+    seen.drag(IMAGE, (120, 90), (260, 200), lambda: "shapes" in seen.link(), tries=1)
+    (region,) = from_text(seen.link()["shapes"])
     assert (region.x0, region.y1) == pytest.approx((120, 200), abs=4)
     wanted = eiger.sum_frames(master, regions={"region 1": region})
-    until(seen, lambda: shows(seen, wanted, "region 1, raw", "region 1"))
+    seen.until(lambda: shows(seen, wanted, "region 1, raw", "region 1"))
     assert shows(seen, eiger.sum_frames(master))
     seen.page.get_by_role("button", name="Undo").click()
-    until(seen, lambda: "shapes" not in link(seen))
+    seen.until(lambda: "shapes" not in seen.link())
 
 
 def test_the_numbers_are_those_of_the_chosen_region(visit: Callable[..., Visit], master: Path) -> None:
@@ -258,8 +192,8 @@ def test_the_numbers_are_those_of_the_chosen_region(visit: Callable[..., Visit],
     shapes = from_text("r:100,80,300,200/p:300,300,400,300,350,400")
     data = eiger.sum_frames(master, regions={f"region {n}": shape for n, shape in enumerate(shapes, 1)})
     mean = eiger.statistics(data, region="region 2").loc["mean", "value"]
-    until(seen, lambda: headline(seen).get("Mean of region 2") == f"{mean:,.0f}counts")
-    until(seen, lambda: shows(seen, data, "region 2, raw", "region 2"))
+    seen.until(lambda: seen.headline().get("Mean of region 2") == f"{mean:,.0f}counts")
+    seen.until(lambda: shows(seen, data, "region 2, raw", "region 2"))
     assert trace(seen, "region 1, detrended")[1] == pytest.approx(eiger.detrend(data, region="region 1").values)
 
 
@@ -267,8 +201,8 @@ def test_a_click_on_an_outlier_shows_the_frame(steady: Visit, master: Path) -> N
     seen = steady
     choose(seen, "Outliers")
     seen.page.locator(".tabulator-cell", has_text="spike").click()
-    until(seen, lambda: title(seen, f"Frame {SPIKE}"))
-    until(seen, lambda: link(seen).get("frame") == str(SPIKE))
+    seen.until(lambda: seen.titled(f"Frame {SPIKE}"))
+    seen.until(lambda: seen.link().get("frame") == str(SPIKE))
 
     def is_frame(number: int) -> bool:
         values = eiger.read_frame(master, number).values.ravel()
@@ -277,52 +211,51 @@ def test_a_click_on_an_outlier_shows_the_frame(steady: Visit, master: Path) -> N
         good = eiger.open_files(master).schema().attrs["pixel_mask"].ravel() == 0
         return len(found) == len(values[::17]) and bool((np.array(found) == values[::17])[good[::17]].all())
 
-    until(seen, lambda: is_frame(SPIKE))
+    seen.until(lambda: is_frame(SPIKE))
     seen.page.get_by_role("button", name="Next frame").click()
-    until(seen, lambda: title(seen, f"Frame {SPIKE + 1}") and is_frame(SPIKE + 1))
+    seen.until(lambda: seen.titled(f"Frame {SPIKE + 1}") and is_frame(SPIKE + 1))
     seen.page.get_by_role("button", name="Previous frame").click()
-    until(seen, lambda: title(seen, f"Frame {SPIKE}:"))
+    seen.until(lambda: seen.titled(f"Frame {SPIKE}:"))
     seen.page.get_by_role("button", name="Mean", exact=True).click()
-    until(seen, lambda: title(seen, "Mean of 400 frames"))
+    seen.until(lambda: seen.titled("Mean of 400 frames"))
 
 
 def test_a_click_on_the_trace_shows_the_frame(steady: Visit) -> None:
     seen = steady
-    until(seen, lambda: len(trace(seen)[0]) == 400)
-    seen.page.mouse.click(*spot(seen, TRACE, DROP, 48_000))
-    until(seen, lambda: link(seen).get("frame") == str(DROP))
-    until(seen, lambda: title(seen, f"Frame {DROP}"))
+    seen.until(lambda: len(trace(seen)[0]) == 400)
+    seen.page.mouse.click(*seen.spot(TRACE, DROP, 48_000))
+    seen.until(lambda: seen.link().get("frame") == str(DROP))
+    seen.until(lambda: seen.titled(f"Frame {DROP}"))
 
 
 def test_a_range_of_frames_is_typed_or_dragged(visit: Callable[..., Visit], master: Path) -> None:
     seen = complete(visit(tab="eiger"))
-    type_in(seen, "First", "101")
-    type_in(seen, "Last", "200")
-    type_in(seen, "Step", "3")
+    seen.type_in("First", "101")
+    seen.type_in("Last", "200")
+    seen.type_in("Step", "3")
     wanted = eiger.sum_frames(master, frames=(101, 200, 3))
-    until(seen, lambda: shows(seen, wanted))
-    assert "1 of 3 frames" in title(seen, "Intensity")
+    seen.until(lambda: shows(seen, wanted))
+    assert "1 of 3 frames" in seen.titled("Intensity")
     seen.page.get_by_role("button", name="All frames").click()
-    until(seen, lambda: len(trace(seen)[0]) == 400)
+    seen.until(lambda: len(trace(seen)[0]) == 400)
     seen.page.evaluate("""() => Bokeh.documents.flatMap(d => [...d._all_models.values()])
         .filter(m => m.type == 'BoxSelectTool' && m.description == 'Frame range').forEach(m => { m.active = true })""")
-    drag(seen, TRACE, (150.5, 48_000), (250.5, 48_000))
-    until(seen, lambda: "last" in link(seen))
-    first, last = int(link(seen)["first"]), int(link(seen)["last"])
+    seen.drag(TRACE, (150.5, 48_000), (250.5, 48_000), lambda: "last" in seen.link())
+    first, last = int(seen.link()["first"]), int(seen.link()["last"])
     assert (first, last) == (pytest.approx(151, abs=2), pytest.approx(250, abs=2))
     wanted = eiger.sum_frames(master, frames=(first, last))
-    until(seen, lambda: shows(seen, wanted))
+    seen.until(lambda: shows(seen, wanted))
 
 
 def test_detrending_and_units(visit: Callable[..., Visit], sums: xr.Dataset) -> None:
     seen = complete(visit(tab="eiger", method="polynomial", order=3, show="detrended"))
     wanted = eiger.detrend(sums, "polynomial:3").values
-    until(seen, lambda: trace(seen, "detrended")[1])
+    seen.until(lambda: trace(seen, "detrended")[1])
     np.testing.assert_allclose(trace(seen, "detrended")[1], wanted, rtol=1e-9)
     seen.page.get_by_role("button", name="Normalised").click()
-    until(seen, lambda: max(trace(seen, "detrended")[1]) < 2)
+    seen.until(lambda: max(trace(seen, "detrended")[1]) < 2)
     np.testing.assert_allclose(trace(seen, "detrended")[1], wanted / wanted.mean(), rtol=1e-9)
-    until(seen, lambda: link(seen).get("normalised") == "1")
+    seen.until(lambda: seen.link().get("normalised") == "1")
 
 
 def test_an_impossible_filter_is_explained(visit: Callable[..., Visit]) -> None:
@@ -343,22 +276,22 @@ def test_an_impossible_filter_is_explained(visit: Callable[..., Visit]) -> None:
 def test_panels(panel: str, start: str, steady: Visit, sums: xr.Dataset, master: Path) -> None:
     seen = steady
     choose(seen, panel)
-    until(seen, lambda: title(seen, start))
+    seen.until(lambda: seen.titled(start))
     if panel == "Spectrum":
         wanted = eiger.spectrum(sums)["amplitude"].values[1:]
-        np.testing.assert_allclose(source(seen, "eiger-amplitude", "y"), wanted, rtol=1e-9)
+        np.testing.assert_allclose(seen.source("eiger-amplitude", "y"), wanted, rtol=1e-9)
         lines = eiger.spectral_lines(sums)
-        assert set(source(seen, "eiger-lines", "x")) <= set(lines["frequency"])
-        assert {round(x) for x in source(seen, "eiger-lines", "x")} == {50, 100}
+        assert set(seen.source("eiger-lines", "x")) <= set(lines["frequency"])
+        assert {round(x) for x in seen.source("eiger-lines", "x")} == {50, 100}
     if panel == "Stability":
         wanted = 100 * eiger.allan_deviation(sums, "linear")["deviation"].values
-        np.testing.assert_allclose(source(seen, "eiger-deviation", "y"), wanted, rtol=1e-9)
+        np.testing.assert_allclose(seen.source("eiger-deviation", "y"), wanted, rtol=1e-9)
     if panel == "Distribution":
-        assert source(seen, "eiger-frames", "y").sum() == 397
+        assert seen.source("eiger-frames", "y").sum() == 397
     if panel == "Pixels":
         masked = int((eiger.open_files(master).schema().attrs["pixel_mask"] > 0).sum())
         share = 100 * (514 * 514 - masked) / 514**2
-        assert source(seen, "eiger-valid", "y").max() == pytest.approx(share, abs=0.01)
+        assert seen.source("eiger-valid", "y").max() == pytest.approx(share, abs=0.01)
 
 
 def test_all_numbers_are_in_a_table(steady: Visit, sums: xr.Dataset) -> None:
@@ -374,8 +307,8 @@ def test_files_that_have_not_come_are_pending(
     yard: tuple[Server, Path], beside: Callable[..., str], visit: Callable[..., Visit], master: Path
 ) -> None:
     seen = complete(visit(on=yard[0], tab="eiger", path=beside(2)))
-    until(seen, lambda: headline(seen).get("Pending") == "2files")
-    assert headline(seen)["Frames"] == "200of 400"
+    seen.until(lambda: seen.headline().get("Pending") == "2files")
+    assert seen.headline()["Frames"] == "200of 400"
     assert trace(seen)[0] == list(range(1, 201))
 
 
@@ -388,13 +321,13 @@ def test_a_live_series_grows(
     sums: xr.Dataset,
 ) -> None:
     seen = visit(on=yard[0], tab="eiger", path=beside(2), live=1)
-    until(seen, lambda: len(trace(seen)[0]) == 200, 90)
+    seen.until(lambda: len(trace(seen)[0]) == 200)
     shutil.copy(data_files(master)[2], folder)
-    until(seen, lambda: len(trace(seen)[0]) == 300, 90)
+    seen.until(lambda: len(trace(seen)[0]) == 300)
     assert trace(seen)[1] == sums["sum"].values[:300].tolist()
     expect(seen.page.locator(".dc-strip")).to_contain_text(re.compile("Live|Waiting"))
     seen.page.get_by_label("Live", exact=True).click()
-    until(seen, lambda: "live" not in link(seen))
+    seen.until(lambda: "live" not in seen.link())
 
 
 def test_a_reference_is_compared(
@@ -402,8 +335,8 @@ def test_a_reference_is_compared(
 ) -> None:
     path = beside()
     seen = complete(visit(on=yard[0], tab="eiger", path=path, reference=path, panel="compare", high=3))
-    until(seen, lambda: title(seen, "Ratio of 400 common frames"))
-    np.testing.assert_allclose(source(seen, "eiger-ratio", "y"), 1.0, rtol=1e-12)
+    seen.until(lambda: seen.titled("Ratio of 400 common frames"))
+    np.testing.assert_allclose(seen.source("eiger-ratio", "y"), 1.0, rtol=1e-12)
 
 
 def test_data_is_chosen_with_the_mouse(
@@ -415,7 +348,7 @@ def test_data_is_chosen_with_the_mouse(
     seen.page.get_by_role("button", name="Data").click()
     seen.page.locator(".entry", has_text=path.split("/")[0]).dblclick()
     seen.page.locator(".entry", has_text="_master.h5").dblclick()
-    until(seen, lambda: link(seen).get("path") == path)
+    seen.until(lambda: seen.link().get("path") == path)
     complete(seen)
 
 
@@ -444,11 +377,11 @@ def test_a_link_reproduces_the_view(visit: Callable[..., Visit]) -> None:
         "shapes": "r:100,80,300,200", "scale": "linear", "outliers": "1",
     }  # fmt: skip
     seen = complete(visit(tab="eiger", **wanted))
-    until(seen, lambda: title(seen, "Frame 7"))
-    until(seen, lambda: title(seen, "Distribution of the frame sums"))
+    seen.until(lambda: seen.titled("Frame 7"))
+    seen.until(lambda: seen.titled("Distribution of the frame sums"))
     assert len(trace(seen)[0]) == 88
     assert trace(seen, "region 1, raw")[0] == trace(seen)[0]
-    assert {key: value for key, value in link(seen).items() if key != "tab"} == wanted
+    assert {key: value for key, value in seen.link().items() if key != "tab"} == wanted
 
 
 @pytest.mark.parametrize(
@@ -502,7 +435,7 @@ def test_the_command_line_can_be_copied(visit: Callable[..., Visit], master: Pat
         re.compile("^detcore "), timeout=WAIT_MS
     )
     seen.page.get_by_role("button", name="Copy as command").click()
-    until(seen, lambda: seen.page.evaluate("navigator.clipboard.readText()"))
+    seen.until(lambda: seen.page.evaluate("navigator.clipboard.readText()"))
     words = shlex.split(seen.page.evaluate("navigator.clipboard.readText()"))
     assert words == ["detcore", "eiger", "run", "--low", "1", "--frames", "5:90:1", "--detrend", "none", str(master)]
 
@@ -519,7 +452,7 @@ def test_it_fills_every_screen(visit: Callable[..., Visit]) -> None:
     seen = complete(visit(tab="eiger", size=LAPTOP))
     for size in (LAPTOP, DESK, WALL):
         seen.page.set_viewport_size({"width": size[0], "height": size[1]})
-        until(seen, lambda size=size: max(box["right"] for box in shown(seen)) > 0.95 * size[0])
+        seen.until(lambda size=size: max(box["right"] for box in shown(seen)) > 0.95 * size[0])
         seen.page.wait_for_timeout(500)
         page = seen.page.evaluate("[document.documentElement.scrollHeight, innerHeight]")
         assert page[0] <= page[1]
@@ -548,11 +481,11 @@ def test_the_wall_has_no_controls(visit: Callable[..., Visit]) -> None:
     expect(seen.page.locator("button:visible")).to_have_count(0)
     sizes = seen.models("LinearAxis", "parseFloat(m.major_label_text_font_size)")
     assert min(sizes) > 30  # pixels on a 4K screen
-    assert title(seen, "Spectrum")
+    assert seen.titled("Spectrum")
 
 
 def test_screenshot(visit: Callable[..., Visit]) -> None:
     seen = complete(visit(tab="eiger", size=DESK, shapes="r:330,120,430,200"))
-    until(seen, lambda: trace(seen, "region 1, detrended")[0])
+    seen.until(lambda: trace(seen, "region 1, detrended")[0])
     seen.page.wait_for_timeout(2500)
     assert seen.shoot(SCREENSHOT).stat().st_size > 50_000

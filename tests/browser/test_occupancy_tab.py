@@ -71,25 +71,12 @@ def channels(seen: Visit, column: str) -> np.ndarray[Any, Any]:
     return np.array(next((column for column in found if column is not None), []))
 
 
-def until(seen: Visit, wanted: Callable[[], Any], seconds: float = 60) -> None:
-    for _ in range(round(seconds * 10)):
-        if wanted():
-            return
-        seen.page.wait_for_timeout(100)
-    pytest.fail("it did not happen")
-
-
 def complete(seen: Visit) -> Visit:
     """Wait until everything is counted and drawn."""
     expect(seen.page.locator(".dc-strip")).to_contain_text("Complete", timeout=WAIT_MS)
-    until(seen, lambda: seen.models("ColumnDataSource", "m.name").count("channels") and channels(seen, "hits").size)
-    until(seen, lambda: np.isfinite(channels(seen, "shown").astype(float)).any())
+    seen.until(lambda: seen.models("ColumnDataSource", "m.name").count("channels") and channels(seen, "hits").size)
+    seen.until(lambda: np.isfinite(channels(seen, "shown").astype(float)).any())
     return seen
-
-
-def title(seen: Visit, start: str) -> str:
-    """The title of the plot whose title begins so; empty if there is none."""
-    return next((text for text in seen.models("Title", "m.text") if text.startswith(start)), "")
 
 
 def tap(seen: Visit, x: float, y: float) -> None:
@@ -131,13 +118,13 @@ def test_a_cut_changes_the_numbers_and_its_words_stand_in_the_title(
     before = int(channels(seen, "hits").sum())
     assert before == int(counts["hits"].sum())
     seen.page.get_by_label("In time", exact=True).click()
-    until(seen, lambda: int(channels(seen, "hits").sum()) < before)
+    seen.until(lambda: int(channels(seen, "hits").sum()) < before)
     complete(seen)
     in_time = occupancy.reduce(spills, in_time=True)
-    until(seen, lambda: int(channels(seen, "hits").sum()) == int(in_time["hits"].sum()))
+    seen.until(lambda: int(channels(seen, "hits").sum()) == int(in_time["hits"].sum()))
     np.testing.assert_array_equal(channels(seen, "hits"), expected_hits(seen, in_time))
-    assert "in time" in title(seen, "Hits of every channel")
-    until(seen, lambda: "in_time=1" in seen.page.url)
+    assert "in time" in seen.titled("Hits of every channel")
+    seen.until(lambda: "in_time=1" in seen.page.url)
 
 
 def test_an_impossible_cut_is_explained_where_it_is_made(visit: Callable[..., Visit]) -> None:
@@ -156,18 +143,18 @@ def test_a_click_on_a_channel_shows_everything_about_it(steady: Visit, counts: x
     x = float(channels(seen, "left")[number] + channels(seen, "right")[number]) / 2
     tap(seen, x, 74.0)
     hits = int(counts["hits"].sel(detector_id=3, element_id=74))
-    until(seen, lambda: title(seen, "D0X element 74") == f"D0X element 74: {hits:,} hits")
-    assert title(seen, "D0X drift time (window 602 to 1802 ns)")
-    until(seen, lambda: "detector=3&element=74" in seen.page.url)
+    seen.until(lambda: seen.titled("D0X element 74") == f"D0X element 74: {hits:,} hits")
+    assert seen.titled("D0X drift time (window 602 to 1802 ns)")
+    seen.until(lambda: "detector=3&element=74" in seen.page.url)
     tap(seen, x, 195.0)  # above the last of its 160 elements: the whole plane
-    until(seen, lambda: title(seen, "D0X: "))
+    seen.until(lambda: seen.titled("D0X: "))
 
 
 def test_a_click_on_a_finding_selects_its_channel(steady: Visit) -> None:
     seen = steady
     choose(seen, "Findings")
     seen.page.locator(".tabulator-row", has_text="hot").first.click()
-    until(seen, lambda: "detector=3&element=74" in seen.page.url)
+    seen.until(lambda: "detector=3&element=74" in seen.page.url)
 
 
 def test_the_link_reproduces_the_view(visit: Callable[..., Visit]) -> None:
@@ -176,13 +163,13 @@ def test_the_link_reproduces_the_view(visit: Callable[..., Visit]) -> None:
         "detector": "13", "element": "5", "panel": "spills",
     }  # fmt: skip
     seen = complete(visit(**wanted))
-    assert title(seen, "D2V element 5")
-    assert title(seen, "Hits per event of every channel · in time")
+    assert seen.titled("D2V element 5")
+    assert seen.titled("Hits per event of every channel · in time")
     assert float(channels(seen, "top").max()) <= 1.01
-    until(seen, lambda: all(f"{name}={value}" in seen.page.url for name, value in wanted.items()))
+    seen.until(lambda: all(f"{name}={value}" in seen.page.url for name, value in wanted.items()))
     drawn = channels(seen, "value")
     seen.page.reload()
-    until(seen, lambda: np.array_equal(channels(seen, "value"), drawn, equal_nan=True))
+    seen.until(lambda: np.array_equal(channels(seen, "value"), drawn, equal_nan=True))
 
 
 def test_a_link_that_makes_no_sense_is_told_and_the_rest_is_shown(visit: Callable[..., Visit]) -> None:
@@ -214,17 +201,17 @@ def test_the_bar_beside_the_map_says_what_its_colours_mean(steady: Visit, visit:
         return found is not None and found[:2] == pytest.approx(found[2:4]) and found[4] >= 3
 
     seen = steady
-    until(seen, right)
+    seen.until(right)
     before = bar()
     seen.page.get_by_role("button", name="Linear").click()
-    until(seen, lambda: right() and bar()[0] == 0)
+    seen.until(lambda: right() and bar()[0] == 0)
     seen.page.get_by_role("button", name="Robust limits").click()
-    until(seen, lambda: right() and bar()[1] > before[1])
+    seen.until(lambda: right() and bar()[1] > before[1])
     seen.page.get_by_role("button", name="Log", exact=True).click()
     seen.page.get_by_role("button", name="Robust limits").click()
-    until(seen, lambda: right() and bar()[:2] == before[:2])
+    seen.until(lambda: right() and bar()[:2] == before[:2])
     seen = complete(visit(value="significance"))
-    until(seen, lambda: right() and bar()[0] < 0)
+    seen.until(lambda: right() and bar()[0] < 0)
 
 
 def test_two_viewers_share_one_feed(visit: Callable[..., Visit], server: Server) -> None:
@@ -245,11 +232,11 @@ def test_a_live_folder_is_followed_and_can_be_cancelled(
     (folder / spills[0].name).write_bytes(spills[0].read_bytes())
     seen = visit(on=yard[0], path=folder.name, live=1)
     one = int(occupancy.reduce(spills[:1])["hits"].sum())
-    until(seen, lambda: int(channels(seen, "hits").sum()) == one)
+    seen.until(lambda: int(channels(seen, "hits").sum()) == one)
     (folder / "aside").write_bytes(spills[1].read_bytes())
     (folder / "aside").rename(folder / spills[1].name)
     two = int(occupancy.reduce(spills[:2])["hits"].sum())
-    until(seen, lambda: int(channels(seen, "hits").sum()) == two)
+    seen.until(lambda: int(channels(seen, "hits").sum()) == two)
     seen.page.locator(".dc-stop").click()
     expect(seen.page.locator(".dc-strip")).to_contain_text("Cancelled", timeout=WAIT_MS)
 
@@ -261,7 +248,7 @@ def test_a_reference_gives_ratios(
         (folder / path.name).write_bytes(path.read_bytes())
     name, reference = (f"{folder.name}/{path.name}" for path in (spills[1], spills[0]))
     seen = complete(visit(on=yard[0], path=name, reference=reference, value="ratio"))
-    until(seen, lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
+    seen.until(lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
     data, reference = occupancy.reduce(spills[1:2]), occupancy.reduce(spills[:1])
     ids, elements = channels(seen, "detector_id"), channels(seen, "element")
     ratio = occupancy.rates(data, "ratio", reference).values[ids - 1, elements - 1]
@@ -281,7 +268,7 @@ def test_an_earlier_result_is_a_reference(
     seen = complete(
         visit(on=yard[0], path=f"{folder.name}/{spills[1].name}", reference=f"{folder.name}/{name}", value="ratio")
     )
-    until(seen, lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
+    seen.until(lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
     ids, elements = channels(seen, "detector_id"), channels(seen, "element")
     read = occupancy.read_hits(folder / name, occupancy.DetectorTable.default())
     assert read["hits"].sum() == reference["hits"].sum()
@@ -312,15 +299,15 @@ def test_data_and_reference_are_chosen_with_the_mouse(
     entries = seen.page.locator(".entry .name")
     expect(entries).to_have_text([path.name for path in spills[:2]], timeout=WAIT_MS)
     seen.page.locator(".entry", has_text=spills[1].name).dblclick()
-    until(seen, lambda: f"{folder.name}/{spills[1].name}" in unquote(seen.page.url))
+    seen.until(lambda: f"{folder.name}/{spills[1].name}" in unquote(seen.page.url))
     one = int(occupancy.reduce(spills[1:2])["hits"].sum())
-    until(seen, lambda: int(channels(seen, "hits").sum()) == one)
+    seen.until(lambda: int(channels(seen, "hits").sum()) == one)
     seen.page.get_by_role("button", name="Reference").click()
     seen.page.locator(".entry:visible", has_text=folder.name).dblclick()
     seen.page.locator(".entry:visible", has_text="counts.json").wait_for()
     seen.page.locator(".entry:visible", has_text=spills[0].name).dblclick()
-    until(seen, lambda: f"reference={folder.name}/{spills[0].name}" in unquote(seen.page.url))
-    until(seen, lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
+    seen.until(lambda: f"reference={folder.name}/{spills[0].name}" in unquote(seen.page.url))
+    seen.until(lambda: np.isfinite(channels(seen, "ratio").astype(float)).any())
 
 
 @pytest.mark.parametrize(("number", "detector"), [(3, "D0X"), (13, "D2V")])
@@ -340,8 +327,8 @@ def test_the_drift_map_is_that_of_the_selected_detector(
     choose(seen, "Drift map")
     across = (channels(seen, "left") + channels(seen, "right"))[channels(seen, "detector_id") == number] / 2
     tap(seen, float(across[0]), 30.0)
-    until(seen, lambda: title(seen, f"{detector}: {wanted.sum():,} hits by element and drift time"))
-    until(seen, lambda: drawn().shape == wanted.shape)
+    seen.until(lambda: seen.titled(f"{detector}: {wanted.sum():,} hits by element and drift time"))
+    seen.until(lambda: drawn().shape == wanted.shape)
     np.testing.assert_array_equal(drawn(), wanted)
 
 
@@ -356,10 +343,10 @@ def test_the_event_display_plays(visit: Callable[..., Visit], spills: list[Path]
 
     full = np.flatnonzero(occupancy.reduce(spills[:1])["hits_per_event"].values > 0).tolist()
     seen = complete(visit(panel="display", event=full[0]))
-    until(seen, lambda: event() == full[0])
+    seen.until(lambda: event() == full[0])
     visited = [full[0]]
     seen.page.get_by_text("play_arrow").click(force=True)
-    until(seen, step)
+    seen.until(step)
     assert visited == full[: len(visited)]  # one after the other, empty ones passed over
     seen.page.get_by_text("pause").click(force=True)
     seen.page.wait_for_timeout(1000)
@@ -380,12 +367,12 @@ def test_the_event_display_goes_from_event_to_event(visit: Callable[..., Visit],
     hits = occupancy.reduce(spills[:1])["hits_per_event"].values
     first, second = np.flatnonzero(hits > 0)[:2].tolist()
     seen = complete(visit(panel="display", event=first))
-    until(seen, lambda: shows(first))
+    seen.until(lambda: shows(first))
     seen.page.get_by_role("button", name="Next event").click()
-    until(seen, lambda: shows(second))
-    until(seen, lambda: f"event={second}" in seen.page.url)
+    seen.until(lambda: shows(second))
+    seen.until(lambda: f"event={second}" in seen.page.url)
     seen.page.get_by_role("button", name="Previous event").click()
-    until(seen, lambda: shows(first))
+    seen.until(lambda: shows(first))
 
 
 def test_a_hostile_file_name_is_text(
@@ -473,7 +460,7 @@ def test_the_command_line_can_be_copied(exporting: Visit, spills: list[Path]) ->
         re.compile("^detcore "), timeout=WAIT_MS
     )
     seen.page.get_by_role("button", name="Copy as command").click()
-    until(seen, lambda: seen.page.evaluate("navigator.clipboard.readText()"))
+    seen.until(lambda: seen.page.evaluate("navigator.clipboard.readText()"))
     words = shlex.split(seen.page.evaluate("navigator.clipboard.readText()"))
     assert words[:4] == ["detcore", "occupancy", "run", "--in-time"]
     assert words[4:] == list(map(str, spills))
@@ -491,7 +478,7 @@ def test_it_fills_every_screen(visit: Callable[..., Visit]) -> None:
     seen = complete(visit(size=LAPTOP))
     for size in (LAPTOP, DESK, WALL):
         seen.page.set_viewport_size({"width": size[0], "height": size[1]})
-        until(seen, lambda size=size: max(box["right"] for box in plots(seen)) > 0.95 * size[0])
+        seen.until(lambda size=size: max(box["right"] for box in plots(seen)) > 0.95 * size[0])
         seen.page.wait_for_timeout(500)
         page = seen.page.evaluate("[document.documentElement.scrollHeight, innerHeight]")
         assert page[0] <= page[1]
@@ -513,6 +500,6 @@ def test_the_wall_has_no_controls(visit: Callable[..., Visit], tmp_path: Path) -
 
 def test_screenshot(visit: Callable[..., Visit]) -> None:
     seen = complete(visit(size=DESK, detector=3, element=74))
-    until(seen, lambda: title(seen, "D0X element 74"))
+    seen.until(lambda: seen.titled("D0X element 74"))
     seen.page.wait_for_timeout(1500)
     assert seen.shoot(SCREENSHOT).stat().st_size > 50_000

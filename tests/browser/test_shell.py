@@ -38,13 +38,6 @@ def number(seen: Visit) -> int:
     return max(found, default=-1)
 
 
-def until(seen: Visit, wanted: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not wanted():
-        assert time.monotonic() < end, "it did not happen"
-        seen.page.wait_for_timeout(50)
-
-
 def test_a_feed_runs_to_its_end_and_the_strip_says_so(fake: Server, visit: Callable[..., Visit]) -> None:
     seen = visit(on=fake, tab="fake", hz=10, steps=12)
     strip = seen.page.locator(".dc-strip")
@@ -57,7 +50,7 @@ def test_a_feed_runs_to_its_end_and_the_strip_says_so(fake: Server, visit: Calla
 
 def test_progress_and_cancel(fake: Server, visit: Callable[..., Visit]) -> None:
     seen = visit(on=fake, tab="fake", hz=5, steps=500)
-    until(seen, lambda: number(seen) > 3)
+    seen.until(lambda: number(seen) > 3)
     expect(seen.page.locator(".percent")).to_contain_text("%")
     seen.page.locator(".dc-stop").click()
     expect(seen.page.locator(".dc-strip")).to_contain_text("Cancelled")
@@ -65,7 +58,7 @@ def test_progress_and_cancel(fake: Server, visit: Callable[..., Visit]) -> None:
     seen.page.wait_for_timeout(800)
     assert number(seen) == stood
     seen.page.locator(".dc-again").click()
-    until(seen, lambda: 0 < number(seen) < stood)
+    seen.until(lambda: 0 < number(seen) < stood)
 
 
 def test_tabs_are_lazy_and_the_link_follows(fake: Server, visit: Callable[..., Visit]) -> None:
@@ -73,10 +66,10 @@ def test_tabs_are_lazy_and_the_link_follows(fake: Server, visit: Callable[..., V
     plots = seen.models("Figure", "m.name")
     assert plots == ["plot-fake"]
     seen.page.locator(".bk-tab", has_text="Other detector").click()
-    until(seen, lambda: "plot-other" in seen.models("Figure", "m.name"))
-    until(seen, lambda: "tab=other" in seen.page.url)
+    seen.until(lambda: "plot-other" in seen.models("Figure", "m.name"))
+    seen.until(lambda: "tab=other" in seen.page.url)
     seen.page.locator(".bk-tab", has_text="Fake detector").click()
-    until(seen, lambda: "hz=7" in seen.page.url and "tab=" not in seen.page.url)
+    seen.until(lambda: "hz=7" in seen.page.url and "tab=" not in seen.page.url)
 
 
 def test_a_click_changes_the_feed_and_the_link_reproduces_it(fake: Server, visit: Callable[..., Visit]) -> None:
@@ -84,13 +77,13 @@ def test_a_click_changes_the_feed_and_the_link_reproduces_it(fake: Server, visit
     expect(seen.page.locator(".dc-strip")).to_contain_text("Complete", timeout=60_000)
     before = seen.page.evaluate("history.length")
     seen.page.get_by_text("More steps").click()
-    until(seen, lambda: number(seen) == 15)
-    until(seen, lambda: "steps=15" in seen.page.url)
+    seen.until(lambda: number(seen) == 15)
+    seen.until(lambda: "steps=15" in seen.page.url)
     assert seen.page.evaluate("history.length") == before
     seen.page.locator(".dc-share").click()
     copied = seen.page.evaluate("navigator.clipboard.readText()")
     again = visit(on=fake, **dict(pair.split("=") for pair in copied.partition("?")[2].split("&")))
-    until(again, lambda: number(again) == 15)
+    again.until(lambda: number(again) == 15)
 
 
 def test_a_page_that_loads_slowly_asks_no_other_host(
@@ -104,7 +97,7 @@ def test_a_page_that_loads_slowly_asks_no_other_host(
         route.continue_()
 
     seen = visit(on=here, hz=3, steps=400, before=lambda page: page.route("**/panel.min.js*", hold))
-    until(seen, lambda: number(seen) > 2)
+    seen.until(lambda: number(seen) > 2)
     styles = [url for url in seen.requests if "listpanel.css" in url]
     assert styles
     assert seen.outside == []
@@ -112,9 +105,9 @@ def test_a_page_that_loads_slowly_asks_no_other_host(
 
 def test_two_viewers_share_one_feed(fake: Server, visit: Callable[..., Visit]) -> None:
     first = visit(on=fake, hz=3, steps=400)
-    until(first, lambda: number(first) > 4)
+    first.until(lambda: number(first) > 4)
     second = visit(on=fake, hz=3, steps=400)
-    until(second, lambda: number(second) > 5)
+    second.until(lambda: number(second) > 5)
     assert abs(number(first) - number(second)) <= 2
 
 
@@ -123,10 +116,10 @@ def test_the_theme_switches_and_is_in_the_link(fake: Server, visit: Callable[...
     background = "getComputedStyle(document.body).backgroundColor"
     assert seen.page.evaluate(background) == LIGHT
     seen.page.get_by_label("Toggle theme").click()
-    until(seen, lambda: seen.page.evaluate(background) == DARK)
-    until(seen, lambda: "theme=dark" in seen.page.url)
+    seen.until(lambda: seen.page.evaluate(background) == DARK)
+    seen.until(lambda: "theme=dark" in seen.page.url)
     again = visit(on=fake, theme="dark")
-    until(again, lambda: again.page.evaluate(background) == DARK)
+    again.until(lambda: again.page.evaluate(background) == DARK)
 
 
 def test_the_theme_switch_is_in_view_however_long_the_status_is(
@@ -191,7 +184,7 @@ def test_a_broken_tab_shows_why_and_spares_the_others(fake: Server, visit: Calla
     seen = visit(on=fake, broken=1)
     expect(seen.page.locator(".dc-plain")).to_have_text("tab fake: no view today <b>really</b>")
     seen.page.locator(".bk-tab", has_text="Other detector").click()
-    until(seen, lambda: number(seen) > 1)
+    seen.until(lambda: number(seen) > 1)
 
 
 def test_endpoints_build_no_session(fake: Server, visit: Callable[..., Visit]) -> None:
@@ -205,7 +198,7 @@ def test_endpoints_build_no_session(fake: Server, visit: Callable[..., Visit]) -
     assert fake.get("/readyz")[0] == 200
     assert fake.metric("detcore_sessions") == before
     seen = visit(on=fake, hz=5, steps=300)
-    until(seen, lambda: number(seen) > 2)
+    seen.until(lambda: number(seen) > 2)
     assert fake.metric("detcore_sessions") == before + 1
     assert fake.metric("detcore_snapshots_total") > 2
     assert fake.metric("process_resident_memory_bytes") > 1e7
@@ -254,7 +247,7 @@ def test_every_way_to_start(
         assert server.get("/metrics", **proxied, Authorization="Bearer Sesame")[0] == 403
         assert server.metric("detcore_sessions") == 0
         seen = visit(on=server, hz=5, steps=300)
-        until(seen, lambda: number(seen) > 2)
+        seen.until(lambda: number(seen) > 2)
         assert server.metric("detcore_sessions") == 1
         seen.page.close()
     finally:
@@ -274,7 +267,7 @@ def test_wall_display(fake: Server, visit: Callable[..., Visit]) -> None:
     assert high is not None
     assert high["height"] > 100, "the strip must be large on a 4K wall"
     expect(page.locator(".heading")).to_have_text("Fake detector", timeout=60_000)
-    until(seen, lambda: number(seen) > 1)
+    seen.until(lambda: number(seen) > 1)
 
 
 def test_a_wall_comes_back_after_the_server_does(
@@ -282,7 +275,7 @@ def test_a_wall_comes_back_after_the_server_does(
 ) -> None:
     server = serve(env=plugin)
     seen = visit(on=server, display="wall", tabs="fake", live=1, hz=4)
-    until(seen, lambda: number(seen) > 2)
+    seen.until(lambda: number(seen) > 2)
     server.stop()
     expect(seen.page.locator(".dc-strip")).to_contain_text("Connection lost", timeout=60_000)
     assert seen.page.evaluate("document.documentElement.dataset.feed") == "lost"
@@ -290,7 +283,7 @@ def test_a_wall_comes_back_after_the_server_does(
     expect(seen.page.locator(".dc-strip")).to_contain_text("Connection lost")
     server.start()
     expect(seen.page.locator(".dc-strip")).to_contain_text("Live", timeout=60_000)
-    until(seen, lambda: number(seen) > 2)
+    seen.until(lambda: number(seen) > 2)
     assert "display=wall" in seen.page.url
     seen.errors.clear()  # the browser reports each refused connection
 
@@ -341,5 +334,5 @@ def test_screenshots(fake: Server, visit: Callable[..., Visit], tmp_path: Path) 
     }
     for name, (size, query) in looks.items():
         seen = visit(on=fake, size=size, **query)
-        until(seen, lambda seen=seen: number(seen) > 1)
+        seen.until(lambda seen=seen: number(seen) > 1)
         assert seen.shoot(tmp_path / f"{name}.png").stat().st_size > 5000

@@ -11,7 +11,6 @@ import shlex
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import matplotlib.image
 import numpy as np
@@ -61,34 +60,16 @@ def shared(keep: Callable[..., Visit], pages: list[tuple[Visit, int]], request: 
     return pages[-1][0]
 
 
-def until(seen: Visit, wanted: Callable[[], Any], what: str = "it did not happen", seconds: float = 90) -> None:
-    for _ in range(round(seconds * 10)):
-        if wanted():
-            return
-        seen.page.wait_for_timeout(100)
-    pytest.fail(what)
-
-
 def close(found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any], rtol: float) -> bool:
     """Whether the numbers are these; what has not come yet is not."""
     return found.shape == wanted.shape and np.allclose(found, wanted, rtol=rtol)
 
 
-def headline(seen: Visit) -> dict[str, str]:
-    """Label -> number and unit of the tiles on top."""
-    script = """() => {
-      const find = (root) => [...root.querySelectorAll('*')].flatMap((el) => [
-        ...(el.classList.contains('tile') ? [el] : []), ...(el.shadowRoot ? find(el.shadowRoot) : [])])
-      return find(document).map((el) => [el.querySelector('span').textContent, el.querySelector('b').textContent])
-    }"""
-    return dict(seen.page.evaluate(script))
-
-
 def complete(seen: Visit) -> Visit:
     """Wait until everything is read and drawn."""
     expect(seen.page.locator(".dc-strip")).to_contain_text("Complete", timeout=2 * WAIT_MS)
-    until(seen, lambda: headline(seen).get("Showers"), "no numbers")
-    until(seen, lambda: cloud(seen)["points"] > 0, "no cloud")
+    seen.until(lambda: seen.headline().get("Showers"), "no numbers")
+    seen.until(lambda: cloud(seen)["points"] > 0, "no cloud")
     assert ledger(seen) == []
     return seen
 
@@ -98,10 +79,6 @@ def ledger(seen: Visit) -> list[str]:
     script = """() => Bokeh.documents.flatMap(d => [...d._all_models.values()])
       .map(m => m.data?.attributes?.problems).find(one => one !== undefined)"""
     return list(seen.page.evaluate(script))
-
-
-def link(seen: Visit) -> dict[str, str]:
-    return {key: values[-1] for key, values in parse_qs(urlsplit(seen.page.url).query).items()}
 
 
 def cloud(seen: Visit) -> dict[str, Any]:
@@ -130,56 +107,10 @@ def curve(seen: Visit, figure: str, number: int, column: str) -> np.ndarray[Any,
     return np.array(seen.page.evaluate(script, [f"showers-{figure}", f"overlay {number}", column]), dtype=float)
 
 
-def source(seen: Visit, name: str, column: str) -> np.ndarray[Any, Any]:
-    found = seen.models("ColumnDataSource", f"m.name == '{name}' ? Array.from(m.data['{column}'] ?? []) : null")
-    return np.array(next((values for values in found if values is not None), []))
-
-
 def image(seen: Visit, name: str) -> float:
     """The sum of what a projection shows."""
     script = f"m.name == 'projection {name}' && m.data.image?.length ? Array.from(m.data.image[0]).filter(isFinite).reduce((a, b) => a + b, 0) : null"
     return float(next((value for value in seen.models("ColumnDataSource", script) if value is not None), 0.0))
-
-
-def spot(seen: Visit, figure: str, x: float, y: float) -> tuple[float, float]:
-    """Where a place of a plot is on the screen."""
-    script = """([name, x, y]) => {
-      const models = Bokeh.documents.flatMap(d => [...d._all_models.values()])
-      const plot = models.find(m => m.type == 'Figure' && m.name == name)
-      const view = Bokeh.index.find_one_by_id(plot.id)
-      const box = view.canvas_view.el.getBoundingClientRect()
-      return [box.left + view.frame.x_scale.compute(x), box.top + view.frame.y_scale.compute(y)]
-    }"""
-    across, down = seen.page.evaluate(script, [f"showers-{figure}", x, y])
-    return across, down
-
-
-def drag(seen: Visit, figure: str, start: tuple[float, float], end: tuple[float, float]) -> None:
-    first, last = spot(seen, figure, *start), spot(seen, figure, *end)
-    seen.page.mouse.move(*first)
-    seen.page.mouse.down()
-    seen.page.mouse.move((first[0] + last[0]) / 2, (first[1] + last[1]) / 2, steps=4)
-    seen.page.mouse.move(*last, steps=4)
-    seen.page.mouse.up()
-
-
-def type_in(seen: Visit, label: str, text: str) -> None:
-    box = seen.page.get_by_label(label, exact=True)
-    box.focus()
-    box.press("Control+a")
-    if text:
-        seen.page.keyboard.type(text)
-    else:
-        box.press("Delete")
-    box.press("Enter")
-
-
-def panel(seen: Visit, label: str) -> None:
-    seen.page.locator(".bk-tab", has_text=re.compile(f"^{re.escape(label)}$")).click()
-
-
-def button(seen: Visit, name: str) -> None:
-    seen.page.get_by_role("button", name=name, exact=True).click()
 
 
 def shows(seen: Visit, wanted: list[xr.Dataset]) -> bool:
@@ -195,7 +126,7 @@ def shows(seen: Visit, wanted: list[xr.Dataset]) -> bool:
 
 
 def test_profiles_and_numbers_are_those_of_the_library(shared: Visit, results: list[xr.Dataset]) -> None:
-    until(shared, lambda: shows(shared, results))
+    shared.until(lambda: shows(shared, results))
     errors = 1e3 * results[1]["energy_per_layer_error"].values
     found = curve(shared, "layers", 1, "error")
     np.testing.assert_allclose(found, errors[: len(found)], rtol=1e-9)
@@ -205,7 +136,7 @@ def test_profiles_and_numbers_are_those_of_the_library(shared: Visit, results: l
     np.testing.assert_allclose(ratio[known], (second / np.where(known, first, 1))[known], rtol=1e-9)
     rings = curve(shared, "radius", 0, "value")
     np.testing.assert_allclose(rings, 1e3 * results[0]["energy_per_radius"].values[: len(rings)], rtol=1e-9)
-    numbers = headline(shared)
+    numbers = shared.headline()
     assert numbers["Showers"] == "300"
     assert numbers["Hits"] == f"{float(results[0]['n_hits'].mean()):,.0f}/ shower"
     assert numbers["E vis / E inc"] == f"{100 * float(results[0]['energy_ratio'].mean()):.3g}%"
@@ -215,12 +146,12 @@ def test_the_next_shower_is_shown_in_all_views(shared: Visit, files: list[Path])
     for name, number in (("Next shower", 1), ("Next shower", 2), ("Previous shower", 1)):
         shared.page.get_by_role("button", name=name).click()
         points = showers.read_shower(files[0], number)
-        until(shared, lambda: cloud(shared)["title"].startswith(f"Shower {number}:"))  # noqa: B023
+        shared.until(lambda: cloud(shared)["title"].startswith(f"Shower {number}:"))  # noqa: B023
         assert cloud(shared)["points"] == len(points)
-        until(shared, lambda: image(shared, "xy") == pytest.approx(1e3 * points[:, 3].sum(dtype=float), rel=0.03))  # noqa: B023
-        until(shared, lambda: link(shared).get("shower") == str(number))  # noqa: B023
-    type_in(shared, "Shower", "0")
-    until(shared, lambda: "shower" not in link(shared))
+        shared.until(lambda: image(shared, "xy") == pytest.approx(1e3 * points[:, 3].sum(dtype=float), rel=0.03))  # noqa: B023
+        shared.until(lambda: shared.link().get("shower") == str(number))  # noqa: B023
+    shared.type_in("Shower", "0")
+    shared.until(lambda: "shower" not in shared.link())
 
 
 def test_another_file_is_chosen(shared: Visit, results: list[xr.Dataset]) -> None:
@@ -229,150 +160,152 @@ def test_another_file_is_chosen(shared: Visit, results: list[xr.Dataset]) -> Non
     for sample in (1, 0):
         shared.page.get_by_role("combobox", name="File").click()
         shared.page.get_by_role("menuitem", name=names[sample]).click()
-        until(shared, lambda: headline(shared)["Hits"] == hits[sample])  # noqa: B023
-        until(shared, lambda: names[sample] in cloud(shared)["title"])  # noqa: B023
-        assert link(shared).get("sample", "0") == str(sample)
+        shared.until(lambda: shared.headline()["Hits"] == hits[sample])  # noqa: B023
+        shared.until(lambda: names[sample] in cloud(shared)["title"])  # noqa: B023
+        assert shared.link().get("sample", "0") == str(sample)
 
 
 def test_the_mean_of_all_takes_the_place_of_one(shared: Visit, results: list[xr.Dataset]) -> None:
-    button(shared, "Mean of all")
+    shared.button("Mean of all")
     total = float(results[0]["map_xl"].sum())
-    until(shared, lambda: image(shared, "lx") == pytest.approx(total, rel=0.02))
-    until(shared, lambda: "on top of each other" in cloud(shared)["title"])
-    button(shared, "Single")
-    until(shared, lambda: cloud(shared)["title"].startswith("Shower 0:"))
+    shared.until(lambda: image(shared, "lx") == pytest.approx(total, rel=0.02))
+    shared.until(lambda: "on top of each other" in cloud(shared)["title"])
+    shared.button("Single")
+    shared.until(lambda: cloud(shared)["title"].startswith("Shower 0:"))
 
 
 def test_energies_are_selected_by_dragging_over_their_histogram(shared: Visit, files: list[Path]) -> None:
-    drag(shared, "energy", (20.0, 5.0), (35.0, 5.0))
-    until(shared, lambda: "energy_max" in link(shared))
-    low, high = float(link(shared)["energy_min"]), float(link(shared)["energy_max"])
+    shared.drag("m.name == 'showers-energy'", (20.0, 5.0), (35.0, 5.0), lambda: "energy_max" in shared.link())
+    low, high = float(shared.link()["energy_min"]), float(shared.link()["energy_max"])
     assert (low, high) == (pytest.approx(20, abs=0.7), pytest.approx(35, abs=0.7))
     wanted = [showers.reduce(path, energy_min=low, energy_max=high) for path in files[:2]]
-    until(shared, lambda: shows(shared, wanted))
-    assert headline(shared)["Showers"] == f"{int(wanted[0]['n_showers'])}of 300"
+    shared.until(lambda: shows(shared, wanted))
+    assert shared.headline()["Showers"] == f"{int(wanted[0]['n_showers'])}of 300"
     chosen = wanted[0]["shower"].values
-    until(shared, lambda: cloud(shared)["title"].startswith(f"Shower {chosen[0]}:"))
+    shared.until(lambda: cloud(shared)["title"].startswith(f"Shower {chosen[0]}:"))
     shared.page.get_by_role("button", name="Next shower").click()
-    until(shared, lambda: cloud(shared)["title"].startswith(f"Shower {chosen[1]}:"))
+    shared.until(lambda: cloud(shared)["title"].startswith(f"Shower {chosen[1]}:"))
     theta = np.histogram(wanted[0]["theta"].values, 10)[0].sum()
-    assert source(shared, "showers-angle-0", "y").sum() == theta == int(wanted[0]["n_showers"])
-    type_in(shared, "θ ≤ (°)", "4")
+    assert shared.source("showers-angle-0", "y").sum() == theta == int(wanted[0]["n_showers"])
+    shared.type_in("θ ≤ (°)", "4")
     wanted = [showers.reduce(path, energy_min=low, energy_max=high, angle_max=4) for path in files[:2]]
-    until(shared, lambda: shows(shared, wanted))
-    button(shared, "All")
-    until(shared, lambda: headline(shared)["Showers"] == "300")
-    type_in(shared, "Shower", "0")
+    shared.until(lambda: shows(shared, wanted))
+    shared.button("All")
+    shared.until(lambda: shared.headline()["Showers"] == "300")
+    shared.type_in("Shower", "0")
 
 
 def test_an_impossible_range_is_explained(shared: Visit) -> None:
-    type_in(shared, "E ≥ (GeV)", "30")
-    until(shared, lambda: link(shared).get("energy_min") == "30.0")
-    type_in(shared, "E ≤ (GeV)", "20")
+    shared.type_in("E ≥ (GeV)", "30")
+    shared.until(lambda: shared.link().get("energy_min") == "30.0")
+    shared.type_in("E ≤ (GeV)", "20")
     expect(shared.page.get_by_text(re.compile("expected energy_min <= energy_max"))).to_be_visible(timeout=WAIT_MS)
-    type_in(shared, "E ≥ (GeV)", "")
-    until(shared, lambda: "energy_min" not in link(shared))
+    shared.type_in("E ≥ (GeV)", "")
+    shared.until(lambda: "energy_min" not in shared.link())
 
 
 def test_the_mip_cut_is_dragged_over_the_spectrum(shared: Visit, files: list[Path]) -> None:
-    panel(shared, "Cells")
-    until(shared, lambda: curve(shared, "spectrum", 0, "value").size)
+    shared.panel("Cells")
+    shared.until(lambda: curve(shared, "spectrum", 0, "value").size)
     whole = showers.reduce(files[0], parts=("spectra",))
     found = curve(shared, "spectrum", 0, "value")
     wanted = whole["cells_ecal"].values / 300
     assert found.sum() == pytest.approx(wanted.sum(), rel=1e-9)
     place = next(value for value in shared.models("Span", "m.name == 'showers-cut' ? m.location : null") if value)
     height = float(found[found > 0].mean())
-    drag(shared, "spectrum", (place, height), (0.3, height))
-    # where the mouse paused on a slow machine is counted on the way
-    until(shared, lambda: float(link(shared).get("ecal_threshold", 0)) == pytest.approx(0.3, rel=0.1))
-    cut = float(link(shared)["ecal_threshold"])
+    shared.drag(
+        "m.name == 'showers-spectrum'",
+        (place, height),
+        (0.3, height),
+        lambda: float(shared.link().get("ecal_threshold", 0)) == pytest.approx(0.3, rel=0.1),
+    )
+    cut = float(shared.link()["ecal_threshold"])
     data = showers.reduce(files[0], ecal_threshold=cut)
-    until(shared, lambda: headline(shared)["Hits"] == f"{float(data['n_hits'].mean()):.3g}/ shower")
+    shared.until(lambda: shared.headline()["Hits"] == f"{float(data['n_hits'].mean()):.3g}/ shower")
     np.testing.assert_allclose(curve(shared, "spectrum", 0, "value").sum(), wanted.sum(), rtol=1e-9)  # before the cut
-    button(shared, "Detector's cuts")
-    until(shared, lambda: "ecal_threshold" not in link(shared))
+    shared.button("Detector's cuts")
+    shared.until(lambda: "ecal_threshold" not in shared.link())
 
 
 def test_observables_are_overlaid(shared: Visit, results: list[xr.Dataset]) -> None:
-    panel(shared, "Observables")
+    shared.panel("Observables")
     named = {"photons_geant4_like": results[0], "photons_generated": results[1]}
     wanted = showers.overlay(named, "energy_ratio", 40)
-    until(shared, lambda: curve(shared, "observable", 1, "value").size)
+    shared.until(lambda: curve(shared, "observable", 1, "value").size)
     np.testing.assert_allclose(curve(shared, "observable", 1, "value"), wanted["density"].values[1], rtol=1e-9)
-    button(shared, "Showers")
-    until(shared, lambda: curve(shared, "observable", 1, "value").tolist() == wanted["counts"].values[1].tolist())
-    button(shared, "Share")
-    until(shared, lambda: "area" not in link(shared))
+    shared.button("Showers")
+    shared.until(lambda: curve(shared, "observable", 1, "value").tolist() == wanted["counts"].values[1].tolist())
+    shared.button("Share")
+    shared.until(lambda: "area" not in shared.link())
 
 
 def test_distances_are_in_a_table_and_a_click_draws_the_observable(shared: Visit, results: list[xr.Dataset]) -> None:
-    panel(shared, "Distances")
+    shared.panel("Distances")
     wanted = showers.compare(*results)
     ks = wanted.loc["n_hits", ["ks", "ks_error"]]
     places = max(0, 1 - int(np.floor(np.log10(ks["ks_error"]))))
     text = f"{ks['ks']:.{places}f} ± {ks['ks_error']:.{places}f}"
     expect(shared.page.locator(".tabulator-cell", has_text=text).first).to_be_visible(timeout=WAIT_MS)
     shared.page.locator(".tabulator-cell", has_text=showers.OBSERVABLES["center_layer"][0]).first.click()
-    until(shared, lambda: link(shared).get("observable") == "center_layer")
+    shared.until(lambda: shared.link().get("observable") == "center_layer")
     counts = showers.overlay({"a": results[0], "b": results[1]}, "center_layer", 40)["density"].values[0]
-    until(shared, lambda: close(curve(shared, "observable", 0, "value"), counts, rtol=1e-9))
+    shared.until(lambda: close(curve(shared, "observable", 0, "value"), counts, rtol=1e-9))
 
 
 def test_response_and_correlations(shared: Visit, results: list[xr.Dataset]) -> None:
-    panel(shared, "Response")
+    shared.panel("Response")
     wanted = showers.linearity(results[1])
-    until(shared, lambda: source(shared, "showers-response-1", "y").size)
-    np.testing.assert_allclose(source(shared, "showers-response-1", "y"), 100 * wanted["response"], rtol=1e-9)
-    np.testing.assert_allclose(source(shared, "showers-resolution-1", "y"), 100 * wanted["resolution"], rtol=1e-9)
-    panel(shared, "Correlations")
-    until(shared, lambda: source(shared, "showers-correlations", "r").size)
+    shared.until(lambda: shared.source("showers-response-1", "y").size)
+    np.testing.assert_allclose(shared.source("showers-response-1", "y"), 100 * wanted["response"], rtol=1e-9)
+    np.testing.assert_allclose(shared.source("showers-resolution-1", "y"), 100 * wanted["resolution"], rtol=1e-9)
+    shared.panel("Correlations")
+    shared.until(lambda: shared.source("showers-correlations", "r").size)
     matrix = showers.correlations(results[0]).to_numpy().ravel()
-    np.testing.assert_allclose(source(shared, "showers-correlations", "r").astype(float), matrix, rtol=1e-6)
+    np.testing.assert_allclose(shared.source("showers-correlations", "r").astype(float), matrix, rtol=1e-6)
 
 
 def test_operations_are_tried_taken_back_and_saved(shared: Visit, server: Server, files: list[Path]) -> None:
-    panel(shared, "Preview")
+    shared.panel("Preview")
     raw = showers.read_ragged(files[0], 0, 1)
-    button(shared, "Cluster")
+    shared.button("Cluster")
     clustered = showers.transform(raw, from_text("c"))
-    until(shared, lambda: cloud(shared)["points"] == len(clustered.points))
-    type_in(shared, "r < (mm)", "60")
-    button(shared, "Filter")
-    until(shared, lambda: link(shared).get("ops", "").startswith("c/f:60"))
-    both = showers.transform(raw, from_text(link(shared)["ops"]))
-    until(shared, lambda: cloud(shared)["points"] == len(both.points))
+    shared.until(lambda: cloud(shared)["points"] == len(clustered.points))
+    shared.type_in("r < (mm)", "60")
+    shared.button("Filter")
+    shared.until(lambda: shared.link().get("ops", "").startswith("c/f:60"))
+    both = showers.transform(raw, from_text(shared.link()["ops"]))
+    shared.until(lambda: cloud(shared)["points"] == len(both.points))
     expect(shared.page.locator(".tabulator-cell", has_text=f"{len(both.points):,.4g}").first).to_be_visible()
-    button(shared, "Before")
-    until(shared, lambda: cloud(shared)["points"] == len(raw.points))
-    button(shared, "After")
-    button(shared, "Undo")
-    until(shared, lambda: link(shared).get("ops") == "c" and cloud(shared)["points"] == len(clustered.points))
-    button(shared, "Redo")
-    until(shared, lambda: cloud(shared)["points"] == len(both.points))
-    type_in(shared, "New file", "tried")
-    button(shared, "Save to a new file")
+    shared.button("Before")
+    shared.until(lambda: cloud(shared)["points"] == len(raw.points))
+    shared.button("After")
+    shared.button("Undo")
+    shared.until(lambda: shared.link().get("ops") == "c" and cloud(shared)["points"] == len(clustered.points))
+    shared.button("Redo")
+    shared.until(lambda: cloud(shared)["points"] == len(both.points))
+    shared.type_in("New file", "tried")
+    shared.button("Save to a new file")
     expect(shared.page.get_by_text(re.compile("Wrote 300 showers"))).to_be_visible(timeout=WAIT_MS)
     saved = Path(server.env["DETCORE_CACHE"]) / "outputs" / "tried.h5"
     np.testing.assert_array_equal(showers.read_ragged(saved, 0, 1).points, both.points)
-    button(shared, "Save to a new file")
+    shared.button("Save to a new file")
     expect(shared.page.get_by_text(re.compile("exists already")).first).to_be_visible(timeout=WAIT_MS)
     saved.unlink()
-    button(shared, "Clear")
-    until(shared, lambda: "ops" not in link(shared))
-    panel(shared, "Profiles")
+    shared.button("Clear")
+    shared.until(lambda: "ops" not in shared.link())
+    shared.panel("Profiles")
 
 
 def test_a_cut_in_the_cloud_cuts_the_projections(shared: Visit, files: list[Path]) -> None:
     points = showers.read_shower(files[0], 0)
     shared.page.evaluate("""() => Bokeh.documents.flatMap(d => [...d._all_models.values()]).map(m => m.data)
         .filter(d => d?.attributes?.cloud !== undefined).forEach(d => { d.cut = 0.5; d.first_layer = 8 })""")
-    until(shared, lambda: link(shared).get("seen_cut") == "0.5" and link(shared).get("seen_from") == "8")
+    shared.until(lambda: shared.link().get("seen_cut") == "0.5" and shared.link().get("seen_from") == "8")
     kept = points[(points[:, 3] * np.float32(1e3) >= 0.5) & (np.floor(points[:, 2] + 0.5) >= 8)]
-    until(shared, lambda: image(shared, "ly") == pytest.approx(1e3 * kept[:, 3].sum(dtype=float), rel=0.03))
+    shared.until(lambda: image(shared, "ly") == pytest.approx(1e3 * kept[:, 3].sum(dtype=float), rel=0.03))
     shared.page.evaluate("""() => Bokeh.documents.flatMap(d => [...d._all_models.values()]).map(m => m.data)
         .filter(d => d?.attributes?.cloud !== undefined).forEach(d => { d.cut = 0; d.first_layer = 0 })""")
-    until(shared, lambda: "seen_cut" not in link(shared) and "seen_from" not in link(shared))
+    shared.until(lambda: "seen_cut" not in shared.link() and "seen_from" not in shared.link())
 
 
 @pytest.mark.parametrize(
@@ -390,7 +323,7 @@ def test_exports_open_again(
     label: str, name: str, start: bytes, shared: Visit, results: list[xr.Dataset], tmp_path: Path
 ) -> None:
     if not shared.page.get_by_role("button", name="Copy as command").is_visible():
-        button(shared, "Export")
+        shared.button("Export")
     with shared.page.expect_download(timeout=2 * WAIT_MS) as download:
         shared.page.get_by_role("button", name=label).click()
     assert download.value.suggested_filename == name
@@ -420,12 +353,12 @@ def test_exports_open_again(
 
 def test_the_command_line_can_be_copied(shared: Visit, files: list[Path]) -> None:
     if not shared.page.get_by_role("button", name="Copy as command").is_visible():
-        button(shared, "Export")
-    button(shared, "Copy as command")
-    until(shared, lambda: shared.page.evaluate("navigator.clipboard.readText()"))
+        shared.button("Export")
+    shared.button("Copy as command")
+    shared.until(lambda: shared.page.evaluate("navigator.clipboard.readText()"))
     words = shlex.split(shared.page.evaluate("navigator.clipboard.readText()"))
     assert words == ["detcore", "showers", "compare", *map(str, files[:2])]
-    button(shared, "Export")
+    shared.button("Export")
 
 
 # --- on pages of their own
@@ -438,12 +371,12 @@ def test_a_link_reproduces_the_view(visit: Callable[..., Visit], files: list[Pat
     }  # fmt: skip
     seen = complete(visit(tab="showers", size=LAPTOP, **wanted))
     data = showers.reduce(files[2], energy_min=10, pdg=(211,))
-    until(seen, lambda: headline(seen)["Showers"] == f"{int(data['n_showers'])}of 300")
+    seen.until(lambda: seen.headline()["Showers"] == f"{int(data['n_showers'])}of 300")
     number = int(data["shower"].values[np.searchsorted(data["shower"].values, 7)])
-    until(seen, lambda: cloud(seen)["title"].startswith(f"Shower {number}:"))
+    seen.until(lambda: cloud(seen)["title"].startswith(f"Shower {number}:"))
     assert (cloud(seen)["colour"], cloud(seen)["first"]) == ("time", 2)
-    until(seen, lambda: source(seen, "showers-correlations", "r").size)
-    assert {key: value for key, value in link(seen).items() if key != "tab"} == wanted
+    seen.until(lambda: seen.source("showers-correlations", "r").size)
+    assert {key: value for key, value in seen.link().items() if key != "tab"} == wanted
 
 
 def test_a_wrong_link_is_told_and_the_rest_is_shown(visit: Callable[..., Visit]) -> None:
@@ -474,7 +407,7 @@ def test_the_wall_has_no_controls(visit: Callable[..., Visit]) -> None:
 
 def test_screenshot(visit: Callable[..., Visit]) -> None:
     seen = complete(visit(tab="showers", size=DESK))
-    until(seen, lambda: curve(seen, "layers", 1, "value").size)
+    seen.until(lambda: curve(seen, "layers", 1, "value").size)
     page = seen.page.evaluate("[document.documentElement.scrollHeight, innerHeight]")
     assert page[0] <= page[1]
     seen.page.wait_for_timeout(2500)
