@@ -267,7 +267,8 @@ class CameraGrid:
 
     def _write(self, columns: int, size: int, band: float) -> None:
         """Write the titles as large as there is room, and only the keys where there is not."""
-        text = max(9, min(36, round(0.72 * size * band)))
+        longest = max((len(tile.title) for tile in self._tiles), default=1) or 1
+        text = max(9, min(max(20, int(size / (0.56 * longest))), 36, round(0.72 * size * band)))
         room = max(2, int(size / (0.56 * text)))
         count = len(self._tiles)
         column, row = np.arange(count) % columns, np.arange(count) // columns
