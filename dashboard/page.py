@@ -164,9 +164,11 @@ class Shell:
             header=[] if wall else [self.strip],
             main=[self.strip, self._content()] if wall else [self._content()],
         )
-        # The page watches the process-wide state, which would keep it and its document alive for ever.
-        mine = [watcher for watcher in _global_watchers() if id(watcher) not in before]
-        self.session.on_close(lambda: _unwatch(mine))
+        # The page watches whether the process is busy. That would keep it and its document alive for ever, and makes
+        # Panel walk over all models of the page twice at every click, for an indicator that is not shown.
+        for watcher in _global_watchers():
+            if id(watcher) not in before:
+                pn.state.param.unwatch(watcher)
         page.param.watch(self._theme, "dark_theme")
         return page
 
@@ -228,8 +230,3 @@ class Shell:
 
 def _global_watchers() -> list[Any]:
     return [watcher for kinds in pn.state.param.watchers.values() for found in kinds.values() for watcher in found]
-
-
-def _unwatch(watchers: list[Any]) -> None:
-    for watcher in watchers:
-        pn.state.param.unwatch(watcher)
