@@ -13,7 +13,7 @@ from detcore.dl1.columns import CALCULATED
 from detcore.dl1.eventindex import opened, plain
 from detcore.dl1.files.pointing import axes_on_ground, observation_level, pointing_of
 from detcore.dl1.images.cleaning import islands
-from detcore.dl1.images.hillas import hillas
+from detcore.dl1.images.hillas import hillas_columns
 from detcore.dl1.images.muon import muon_ring
 from detcore.dl1.images.stereo import stereo
 from detcore.dl1.steps import Cuts, keep_images
@@ -241,9 +241,9 @@ def _described(known: KnownFile, images: Alike, cuts: Cuts, ring: bool) -> list[
     passing = set(kept["tel_id"].values.tolist())
     values = {str(name): one.values for name, one in found.variables.items()}
     charges, selected = values["image"], values["selected"]
-    of_camera = hillas(charges, selected, camera, "camera").variables
+    of_camera = hillas_columns(charges, selected, camera, "camera")
     columns = {name: values[name] for name in CALCULATED if name in values}
-    rows = _rows({**columns, **{str(name): one.values for name, one in of_camera.items()}})
+    rows = _rows({**columns, **{name: one for name, (_, one, _) in of_camera.items()}})
     rings = _rings(charges, selected, camera) if ring and camera.focal_length > 0 else [None] * len(rows)
     labels, _ = islands(selected, camera)
     return [

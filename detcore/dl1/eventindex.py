@@ -134,9 +134,7 @@ class KnownFile:
     def _chunk(self, camera: Camera, images: dict[int, Images], info: pd.Series[Any]) -> xr.Dataset:
         """Return images of telescopes as one chunk."""
         joined = Images.joined(list(images.values()))
-        found = joined.dataset(camera=camera, tel_id=0, file=self.file.path, time_unit=self.file.time_unit)
-        data: dict[str, Any] = {str(name): one for name, one in found.variables.items()}
-        data["tel_id"] = (EVENT, np.array(list(images), np.int64))
+        data = joined.variables(np.array(list(images), np.int64), self.file.time_unit)
         known = {"multiplicity": "multiplicity", "true_energy": "true_energy", "particle": "true_shower_primary_id"}
         data |= {name: (EVENT, np.full(len(images), info[key])) for name, key in known.items() if key in info}
         chunk = xr.Dataset(data, attrs={"camera": camera, "time_unit": self.file.time_unit})

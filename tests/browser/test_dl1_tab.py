@@ -116,7 +116,7 @@ def test_the_first_event_is_drawn(
     assert numbers["Events"] == "93"
     assert numbers["Images"] == str(len(table))
     expect(
-        shared.page.locator(".tabulator-cell", has_text=f"{one.parameters['hillas_intensity']:,.0f}").first
+        shared.page.locator(".dc-sheet td", has_text=f"{one.parameters['hillas_intensity']:,.0f}").first
     ).to_be_visible()
     shared.until(lambda: len(shared.source("tiles", "x")) == len(event.cameras))
     assert sorted(shared.source("telescopes", "tel_id")) == list(event.tel_ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dashboard.tabs.dl1.cutting import CutsPanel
-from dashboard.tabs.dl1.display import Display
+from dashboard.tabs.dl1.display import COLUMNS, Display
 from dashboard.tabs.dl1.distributions import counts_of, edges_of
 from dashboard.tabs.dl1.export import LABELS, command, content
 from dashboard.tabs.dl1.header import FilePanel
@@ -21,7 +22,7 @@ from dashboard.tabs.dl1.mapped import MappedPanel
 from dashboard.tabs.dl1.overview import EventPanel
 from dashboard.tabs.dl1.panels import Memory, Now
 from dashboard.tabs.dl1.pixelpanel import PixelsPanel
-from dashboard.tabs.dl1.results import Facts, Results, Wish, compute, facts_of, headline
+from dashboard.tabs.dl1.results import EVENTS, Facts, Results, Wish, compute, facts_of, headline
 from dashboard.tabs.dl1.stereopanel import StereoPanel
 from dashboard.tabs.dl1.work import Work
 from detcore import dl1
@@ -222,6 +223,21 @@ def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
     assert "nothing.h5" in work.trouble
 
 
+def test_the_event_ahead_is_read_after_a_step(work: Work) -> None:
+    look = Look()
+    obs, event = work.beside(look, 1)
+    look = Look(obs=obs, event=event)
+    work.going = 1
+    while work.event is None:  # as an update does, each time that something is ready
+        work.read(look, dl1.Cuts())
+        time.sleep(0.01)
+    ahead = work.beside(look, 1)
+    key, _ = work._event(ahead, look, dl1.Cuts())
+    found = EVENTS.get(key, lambda: pytest.fail("nobody has asked for it")).result(timeout=30)
+    assert (found.obs_id, found.event_id) == ahead
+    assert not work.going  # once for each step
+
+
 # --- panels
 
 
@@ -235,10 +251,10 @@ def test_the_cameras_show_what_the_library_gives(work: Work) -> None:
     times = display.time.source.data["value"]
     np.testing.assert_array_equal(np.isfinite(times), now.image.selected)
     assert f"Event {now.event.event_id}" in display.charge.figure.title.text
-    shown = pd.concat([table.widget.value for table in display.tables]).set_index("name")
-    assert shown.loc["Size", "ours"] == digits(now.image.parameters["hillas_intensity"])
-    assert shown.loc["Size", "file"] == digits(now.image.file_parameters["hillas_intensity"])
-    assert shown.loc["Simulated light", "ours"] == digits(int(now.image.true_image.sum()))
+    shown = {row[0]: row for sheet in display.sheets for row in sheet.rows}
+    size = [now.image.parameters["hillas_intensity"], now.image.file_parameters["hillas_intensity"]]
+    assert shown["Size"] == ["Size", *map(digits, size), "p.e."]
+    assert shown["Simulated light"][1] == digits(int(now.image.true_image.sum()))
 
 
 @pytest.mark.parametrize("shown", ["all", "kept", "truth"])
@@ -266,7 +282,9 @@ def test_a_muon_has_a_ring(work: Work, facts: Facts) -> None:
     display.fill(now, "")
     assert now.image is not None
     assert now.image.ring is not None
-    shown = pd.concat([table.widget.value for table in display.tables]).set_index("name")
+    shown = pd.DataFrame([row for sheet in display.sheets for row in sheet.rows], columns=list(COLUMNS)).set_index(
+        "name"
+    )
     assert shown.loc["Ring radius", "ours"] == digits(now.image.ring["muonring_radius"])
 
 
@@ -278,7 +296,7 @@ def test_the_event_panel_shows_all_images(work: Work) -> None:
     panel.fill(now)
     assert now.event is not None
     assert sorted(panel.array.telescopes.data["tel_id"]) == sorted(now.event.tel_ids)
-    rows = panel.table.widget.value.set_index("name")
+    rows = pd.DataFrame(panel.sheet.rows, columns=["name", "found", "true", "unit"]).set_index("name")
     assert rows.loc["Energy", "true"] == digits(now.event.info["true_energy"])
     assert rows.loc["Altitude", "found"] == digits(now.event.stereo["alt"])
     panel._tapped(7)

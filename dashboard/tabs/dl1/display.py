@@ -15,7 +15,7 @@ from dashboard.tabs.dl1.panels import Memory
 from dashboard.tabs.parts import COMPACT, NUMBER, column, pane
 from dashboard.views.camera import CameraView
 from dashboard.views.pixels import Ellipse, Ring, pixels_of
-from dashboard.views.table import Table
+from dashboard.views.sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,11 +88,9 @@ class Display:
             column(pane(self.charge.figure)), column(pane(self.time.figure)), sizing_mode="stretch_both", margin=0,
             styles={"flex": "13 1 0"},
         )  # fmt: skip
-        self.tables = [Table(COLUMNS, widths={"ours": 74, "file": 84, "unit": 58}, sortable=False) for _ in range(2)]
-        for table in self.tables:
-            table.widget.min_height = 100
+        self.sheets = [Sheet(COLUMNS, widths={"ours": 74, "file": 84, "unit": 58}) for _ in range(2)]
         lower = pn.Row(
-            *(column(table.widget) for table in self.tables),
+            *(column(sheet) for sheet in self.sheets),
             sizing_mode="stretch_both",
             margin=0,
             styles={"flex": "6 1 0"},
@@ -192,8 +190,8 @@ class Display:
         if not self._wall and self._listed.new(event, one, look.frame, look.ring):
             numbers = _numbers(one, look)
             half = -(-len(numbers) // 2)
-            self.tables[0].show(numbers.iloc[:half])
-            self.tables[1].show(numbers.iloc[half:])
+            self.sheets[0].fill(numbers.iloc[:half])
+            self.sheets[1].fill(numbers.iloc[half:])
 
     def _draw(
         self, event: dl1.Event, one: dl1.OneCamera, look: Look, place: str, flags: tuple[NDArray[Any], NDArray[Any]] | None

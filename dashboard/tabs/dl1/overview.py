@@ -17,7 +17,7 @@ from dashboard.tabs.parts import COMPACT, column, pane
 from dashboard.views.arrayview import ArrayView
 from dashboard.views.cameragrid import CameraGrid, Tile
 from dashboard.views.pixels import Ellipse, pixels_of
-from dashboard.views.table import Table
+from dashboard.views.sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class EventPanel(Panel):
         self.grid = CameraGrid(tapped=tapped, common=False, wall=wall)
         self.array = ArrayView(tapped=tapped, wall=wall)
         self.grid.figure.name, self.array.figure.name = "dl1-grid", "dl1-array"
-        self.table = Table(COLUMNS, widths={"found": 56, "true": 56, "unit": 52}, sortable=False)
+        self.sheet = Sheet(COLUMNS, widths={"found": 56, "true": 56, "unit": 52})
         self._common = pmui.RadioButtonGroup(
             options={"Own colours": False, "Common colours": True}, value=False, **COMPACT
         )
@@ -69,7 +69,7 @@ class EventPanel(Panel):
             return
         lower = pn.Row(
             plan,
-            column(self.table.widget, flex="6 1 0"),
+            column(self.sheet, flex="6 1 0"),
             sizing_mode="stretch_both",
             margin=0,
             styles={"flex": "4 1 0"},
@@ -112,7 +112,7 @@ class EventPanel(Panel):
             title=f"Array: {words}",
         )  # fmt: skip
         if not self._wall:
-            self.table.show(_shower(event))
+            self.sheet.fill(_shower(event))
 
 
 def _tile(one: dl1.OneCamera, look: Look) -> Tile:

@@ -80,6 +80,7 @@ class Tab(BaseTab):
     def step(self, by: int) -> None:
         """Go to the next of the events that are gone through, or to the one before."""
         if (found := self.work.beside(self.look, by)) is not None:
+            self.work.going = by
             self.want(obs=found[0], event=found[1])
 
     def typed(self, words: str) -> None:

@@ -11,7 +11,7 @@ from dashboard.tabs.dl1.results import EVENTS, FACTS, RESULTS, Facts, Results, W
 from detcore import dl1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Work:
         None until they are there.
     trouble
         Why the file cannot be read, or nothing.
+    going
+        1 or -1 after a step to the next or the previous event: there will be another.
     """
 
     def __init__(self, ready: Callable[[], None]) -> None:
@@ -43,6 +45,7 @@ class Work:
         self.event: dl1.Event | None = None
         self.results: Results | None = None
         self.trouble = ""
+        self.going = 0
 
     # --- asking
 
@@ -63,7 +66,7 @@ class Work:
         return found
 
     def read(self, look: Look, cuts: dl1.Cuts) -> None:
-        """Ask for the event that is wished.
+        """Ask for the event that is wished, and, where somebody goes from event to event, for the one after it.
 
         Raises
         ------
@@ -73,10 +76,18 @@ class Work:
         facts, place = self.facts, self.place(look)
         if facts is None or place is None:
             return
-        obs, event = facts.event_at(place)
-        key = (stamp(facts.path), obs, event, cuts, look.ring)
-        found = self._events.ask(key, lambda: dl1.load_event(facts.path, obs, event, cuts, ring=look.ring))
+        found = self._events.ask(*self._event(facts.event_at(place), look, cuts))
         self.event = found or self.event
+        if found is not None and self.going:
+            ahead, self.going = self.beside(look, self.going), 0
+            if ahead is not None:
+                EVENTS.get(*self._event(ahead, look, cuts))
+
+    def _event(self, which: tuple[int, int], look: Look, cuts: dl1.Cuts) -> tuple[Hashable, Callable[[], dl1.Event]]:
+        """Return what an event is known by, and how it is read."""
+        assert self.facts is not None
+        path, ring = self.facts.path, look.ring
+        return (stamp(path), *which, cuts, ring), lambda: dl1.load_event(path, *which, cuts, ring=ring)
 
     def describe(self, look: Look, data: dict[str, xr.Dataset]) -> None:
         """Ask for what follows from the results of the reduction, by camera.

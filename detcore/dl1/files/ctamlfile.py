@@ -167,6 +167,14 @@ class CtamlFile(Dl1File):
         return self._telescopes.copy(deep=False)  # what callers do to it is theirs
 
     @cached_property
+    def _type_of(self) -> dict[int, str]:
+        """tel_id -> type of the telescope; asked for with every image."""
+        table = self._telescopes
+        return {
+            int(tel_id): str(kind) for tel_id, kind in zip(table.index.to_numpy(np.int64), table["type"], strict=True)
+        }
+
+    @cached_property
     def _rows_of(self) -> dict[int, NDArray[np.int64]]:
         """tel_id -> (event,) row of its image in the table of its type; 0 where it has none."""
         made: dict[int, NDArray[np.int64]] = {}
@@ -259,15 +267,15 @@ class CtamlFile(Dl1File):
         return self._metadata
 
     def _check(self, tel_id: int) -> None:
-        if tel_id not in self.telescopes.index:
-            known = ", ".join(map(str, self.telescopes.index[:20]))
-            msg = f"{self.path}: no telescope {tel_id}; there are {known}{' ...' if len(self.telescopes) > 20 else ''}"
+        if tel_id not in self._type_of:
+            known = ", ".join(map(str, list(self._type_of)[:20]))
+            msg = f"{self.path}: no telescope {tel_id}; there are {known}{' ...' if len(self._type_of) > 20 else ''}"
             raise KeyError(msg)
 
     @override
     def camera(self, tel_id: int) -> Camera:
         self._check(tel_id)
-        kind = str(self.telescopes.loc[int(tel_id), "type"])
+        kind = self._type_of[int(tel_id)]
         if kind not in self._cameras:
             one = self._types[kind]
             focal_length = FOCAL_LENGTHS.get(one.optics, float("nan"))
@@ -296,7 +304,7 @@ class CtamlFile(Dl1File):
         if not n:
             return 1
         with self._open() as file:
-            table = self._table(file, str(self.telescopes.loc[int(tel_id), "type"]))
+            table = self._table(file, self._type_of[int(tel_id)])
             return max(hdffile.chunk_rows(table) * n // len(table), 1)
 
     @override
@@ -313,7 +321,7 @@ class CtamlFile(Dl1File):
         return self._images(int(tel_id), indices, remembered=True)
 
     def _images(self, tel_id: int, indices: NDArray[np.int64], *, remembered: bool) -> Images:
-        kind = str(self.telescopes.loc[tel_id, "type"])
+        kind = self._type_of[tel_id]
         n = len(self._types[kind].positions)
         events = self._taken[tel_id][indices]
         if not len(events):

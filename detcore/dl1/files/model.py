@@ -113,11 +113,17 @@ class Images:
 
     def dataset(self, *, camera: Camera, tel_id: int, file: str, time_unit: str = "ns") -> xr.Dataset:
         """Return them with labels and units, without index coordinates."""
+        return xr.Dataset(
+            self.variables(np.full(len(self.row), tel_id, np.int64), time_unit), attrs={"camera": camera, "file": file}
+        )
+
+    def variables(self, tel_id: NDArray[np.int64], time_unit: str = "ns") -> dict[str, Any]:
+        """Return them as name -> (dimensions, values, attributes), with the telescope of each."""
         both = (EVENT, PIXEL)
         data: dict[str, Any] = {
             "obs_id": (EVENT, self.obs_id),
             "event_id": (EVENT, self.event_id),
-            "tel_id": (EVENT, np.full(len(self.row), tel_id, np.int64)),
+            "tel_id": (EVENT, tel_id),
             "row": (EVENT, self.row),
             "image": (both, self.image, {"units": "p.e."}),
         }
@@ -127,7 +133,7 @@ class Images:
             data["image_mask"] = (both, self.image_mask)
         if self.true_image is not None:
             data["true_image"] = (both, self.true_image, {"units": "p.e."})
-        return xr.Dataset(data, attrs={"camera": camera, "file": file})
+        return data
 
 
 class Dl1File(ABC):

@@ -93,13 +93,20 @@ def hillas(
     >>> float(found.camera_frame_hillas_x[0]), round(float(found.camera_frame_hillas_length[0]), 6)
     (2.0, 0.707107)
     """
+    return xr.Dataset(hillas_columns(images, selected, camera, frame, uncertainties), attrs={"frame": frame})
+
+
+def hillas_columns(
+    images: ArrayLike, selected: ArrayLike, camera: Camera, frame: Frame = "telescope", uncertainties: bool = True
+) -> dict[str, Any]:
+    """Return what `hillas` gives as name -> (dimension, values, attributes), for use in a larger Dataset."""
     charges, _ = batch(images, camera)
     chosen, _ = choice(selected, camera, len(charges))
     where = plane(camera, frame)
     out = np.full((moments.N_HILLAS, len(charges)), np.nan)
     moments.hillas(charges, *flags(chosen), where.x, where.y, where.density, bool(uncertainties), out)
     left_out = () if uncertainties else UNCERTAINTIES
-    return labelled(dict(zip(hillas_names(frame), out, strict=True)), frame, left_out)
+    return described(dict(zip(hillas_names(frame), out, strict=True)), frame, left_out)
 
 
 @lru_cache(maxsize=64)
@@ -139,13 +146,8 @@ def hillas_names(frame: Frame) -> list[str]:
     return [f"camera_frame_hillas_{other.get(name, name)}" for name, _, _ in HILLAS]
 
 
-def labelled(columns: dict[str, NDArray[np.float64]], frame: Frame, left_out: tuple[str, ...] = ()) -> xr.Dataset:
-    """Return columns of Hillas parameters along ``event``, with units and descriptions."""
-    return xr.Dataset(described(columns, frame, left_out), attrs={"frame": frame})
-
-
 def described(columns: dict[str, NDArray[np.float64]], frame: Frame, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the same as name -> (dimension, values, attributes)."""
+    """Return columns of Hillas parameters with units and descriptions: name -> (dimension, values, attributes)."""
     found: dict[str, Any] = {}
     for (name, unit, long_name), (key, values) in zip(HILLAS, columns.items(), strict=True):
         if name not in left_out:
