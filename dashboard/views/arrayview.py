@@ -74,9 +74,7 @@ class ArrayView:
         self.telescopes = ColumnDataSource({key: [] for key in TELESCOPE}, name="telescopes")
         self.others = ColumnDataSource({key: [] for key in TELESCOPE}, name="telescopes without image")
         self.axes = ColumnDataSource({key: [] for key in ("x0", "y0", "x1", "y1")}, name="image axes")
-        self.cores = {
-            name: ColumnDataSource({"x": [], "y": [], "size": []}, name=name) for name in ("reconstructed", "true")
-        }
+        self.cores = {name: ColumnDataSource({"x": [], "y": [], "size": []}, name=name) for name in ("found", "true")}
         self._draw(label, wall)
         self.viewport = Viewport(plot, self._resized)
         if tapped:
@@ -103,8 +101,8 @@ class ArrayView:
             "x", "y", text="label", source=self.telescopes, x_offset="offset", y_offset=-6 * thick, text_color=MUTED,
             text_font=FONT, text_font_size="12px",
         )  # fmt: skip
-        found = {"image axis": lines}
-        for name, marker, colour in (("reconstructed", "x", FITTED), ("true", "cross", RING)):
+        found = {"axes": lines}
+        for name, marker, colour in (("found", "x", FITTED), ("true", "cross", RING)):
             for ink, wide in ((DARK, 5.0), (colour, 2.8)):
                 found[name] = plot.scatter(
                     "x", "y", source=self.cores[name], marker=marker, size="size", line_color=ink, line_width=wide * thick
@@ -169,7 +167,7 @@ class ArrayView:
             self._bar.ticker.ticks = log_ticks(low, high)
         self._frame(x, y, [place for place in (core, true_core) if place is not None])
         self._cross(axes)
-        for name, place in (("reconstructed", core), ("true", true_core)):
+        for name, place in (("found", core), ("true", true_core)):
             there = place is not None and all(map(math.isfinite, place))
             found = {"x": [place[0]], "y": [place[1]], "size": [CORE * self._room]} if place and there else {}
             push(self.cores[name], {key: found.get(key, []) for key in ("x", "y", "size")})
@@ -212,7 +210,7 @@ class ArrayView:
         dx, dy = reach * np.cos(np.radians(lines[:, 2])), reach * np.sin(np.radians(lines[:, 2]))
         x, y = lines[:, 0], lines[:, 1]
         push(self.axes, {"x0": x - dx, "y0": y - dy, "x1": x + dx, "y1": y + dy})
-        self._explain("image axis", len(lines) > 0)
+        self._explain("axes", len(lines) > 0)
 
     def _explain(self, name: str, there: bool) -> None:
         explain(self._legend, self._items[name], there)

@@ -120,7 +120,7 @@ def test_the_first_event_is_drawn(
     ).to_be_visible()
     shared.until(lambda: len(shared.source("tiles", "x")) == len(event.cameras))
     assert sorted(shared.source("telescopes", "tel_id")) == list(event.tel_ids)
-    assert shared.source("reconstructed", "x")[0] == pytest.approx(event.stereo["core_x"], rel=1e-6)
+    assert shared.source("found", "x")[0] == pytest.approx(event.stereo["core_x"], rel=1e-6)
 
 
 def test_next_and_previous_event(

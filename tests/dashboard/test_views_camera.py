@@ -657,7 +657,7 @@ def test_axes_go_through_their_points_at_their_angles() -> None:
     np.testing.assert_allclose(angle, [30.0, 90.0])
     left, right, _, _ = view._square.box
     assert (np.hypot(data["x1"] - data["x0"], data["y1"] - data["y0"]) > right - left).all()
-    assert shown_in_legend(view._items) == {"image axis"}
+    assert shown_in_legend(view._items) == {"axes"}
     view.show(array(), {})
     assert not shown_in_legend(view._items)
     assert not view._legend.visible
@@ -669,15 +669,15 @@ def test_impact_points_are_marked_and_have_room_unless_far_away() -> None:
     home = view._square.box
     view.show(array(), {}, core=(0.0, 0.0), true_core=(10.0, 20.0))
     assert view._square.box == home  # the view stands still
-    assert view.cores["reconstructed"].data == {"x": [0.0], "y": [0.0], "size": [CORE]}
+    assert view.cores["found"].data == {"x": [0.0], "y": [0.0], "size": [CORE]}
     assert view.cores["true"].data == {"x": [10.0], "y": [20.0], "size": [CORE]}
-    assert shown_in_legend(view._items) == {"reconstructed", "true"}
+    assert shown_in_legend(view._items) == {"found", "true"}
     view.show(array(), {}, true_core=(700.0, 0.0))
     left, right, bottom, top = view._square.box
     assert left < -300
     assert right > 700
     assert right - left == pytest.approx(top - bottom)
-    assert len(view.cores["reconstructed"].data["x"]) == 0
+    assert len(view.cores["found"].data["x"]) == 0
     view.show(array(), {}, core=(1e5, 0.0), true_core=(math.nan, 0.0))
     assert view._square.box == home
     assert len(view.cores["true"].data["x"]) == 0
