@@ -26,7 +26,7 @@ STYLE = """
 class Sheet(pn.custom.JSComponent):
     """Rows of text below headings, without sorting or clicks.
 
-    New rows cost the server one message; a `Table` needs thirty times as long, which is felt from event to event.
+    New rows cost the server one message; a `Table` needs some 10 ms, which is felt from event to event.
 
     Examples
     --------

@@ -228,7 +228,9 @@ def test_the_event_ahead_is_read_after_a_step(work: Work) -> None:
     obs, event = work.beside(look, 1)
     look = Look(obs=obs, event=event)
     work.going = 1
+    end = time.monotonic() + 60
     while work.event is None:  # as an update does, each time that something is ready
+        assert time.monotonic() < end, "the event did not come"
         work.read(look, dl1.Cuts())
         time.sleep(0.01)
     ahead = work.beside(look, 1)

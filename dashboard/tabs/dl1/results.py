@@ -69,7 +69,7 @@ class Facts:
 
     @cached_property
     def _types(self) -> dict[int, str]:
-        """tel_id -> type: a table takes fifty times as long to look one up."""
+        """tel_id -> type: a mapping, because looking one up in a table is slow."""
         kinds = self.telescopes["type"]
         return {int(tel): str(kind) for tel, kind in zip(kinds.index.to_numpy(np.int64), kinds, strict=True)}
 
@@ -86,7 +86,7 @@ class Facts:
 
     @cached_property
     def _keys(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Run and number of each event: comparing columns of a table takes ten times as long."""
+        """Run and number of each event: arrays, because comparing columns of a table is slow."""
         return self.events["obs_id"].to_numpy(np.int64), self.events["event_id"].to_numpy(np.int64)
 
     def first(self) -> int | None:
