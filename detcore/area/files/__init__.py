@@ -1,0 +1,1 @@
+"""All that opens files: frames, geometry, masks and calibrations."""
