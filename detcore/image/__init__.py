@@ -17,11 +17,13 @@ from detcore.image.pixelmask import read_pixel_mask as read_pixel_mask
 from detcore.image.pixelmask import write_pixel_mask as write_pixel_mask
 from detcore.image.region import Annulus as Annulus
 from detcore.image.region import AnyRegion as AnyRegion
-from detcore.image.region import Box as Box
+from detcore.image.region import Brush as Brush
 from detcore.image.region import Ellipse as Ellipse
+from detcore.image.region import HalfPlane as HalfPlane
 from detcore.image.region import Polygon as Polygon
 from detcore.image.region import Rectangle as Rectangle
 from detcore.image.region import Region as Region
+from detcore.image.regionbase import Box as Box
 from detcore.image.render import colour_limits as colour_limits
 from detcore.image.render import density as density
 from detcore.image.render import reduce_image as reduce_image

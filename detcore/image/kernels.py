@@ -68,6 +68,34 @@ def in_polygon(vertices, x, y, selected):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def fill_brush(points, radius, selected):  # type: ignore[no-untyped-def]
+    """Select the pixels closer than `radius` to the line through the points.
+
+    Parameters
+    ----------
+    points
+        (point, 2) x and y; one alone is a dot.
+    selected
+        (y, x) bool; written, what is true stays.
+    """
+    ny, nx = selected.shape
+    for i in range(max(1, len(points) - 1)):
+        ax, ay = points[i]
+        bx, by = points[min(i + 1, len(points) - 1)]
+        dx, dy = bx - ax, by - ay
+        length = dx * dx + dy * dy
+        first, last = max(0, math.floor(min(ax, bx) - radius)), min(nx, math.ceil(max(ax, bx) + radius) + 1)
+        for y in range(max(0, math.floor(min(ay, by) - radius)), min(ny, math.ceil(max(ay, by) + radius) + 1)):
+            for x in range(first, last):
+                along = 0.0
+                if length > 0:
+                    along = min(max(((x - ax) * dx + (y - ay) * dy) / length, 0.0), 1.0)
+                u, v = x - (ax + along * dx), y - (ay + along * dy)
+                if u * u + v * v < radius * radius:
+                    selected[y, x] = True
+
+
+@njit(cache=True, nogil=True)
 def fill_round(selected, first_row, first_column, x, y, cos, sin, a, b, low, high):  # type: ignore[no-untyped-def]
     """Select low <= (b u)^2 + (a v)^2 < high, with (u, v) the distance from (x, y) along the turned axes.
 
