@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, TypeAdapter, model_validator
 
-from detcore.image.regionbase import EVERYWHERE, Box
-from detcore.image.regionbase import Length as Length
-from detcore.image.regionbase import Position as Position
-from detcore.image.regionbase import Region as Region
-from detcore.image.shapes import Annulus as Annulus
-from detcore.image.shapes import Brush as Brush
-from detcore.image.shapes import Ellipse as Ellipse
-from detcore.image.shapes import HalfPlane as HalfPlane
-from detcore.image.shapes import Polygon as Polygon
-from detcore.image.shapes import Rectangle as Rectangle
+from detcore.image.regionbase import EVERYWHERE, Box, Length, Position, Region
+from detcore.image.shapes import Annulus, Brush, Ellipse, HalfPlane, Polygon, Rectangle
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "Annulus", "AnyRegion", "Brush", "Combined", "Complement", "Ellipse", "HalfPlane", "Length", "Polygon", "Position",
+    "Rectangle", "Region",
+]  # fmt: skip
 
 MAX_PARTS = 1_000
 MAX_DEPTH = 32
