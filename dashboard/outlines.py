@@ -1,4 +1,4 @@
-"""What can be drawn on an image: regions, strokes of a brush, half-planes and points; to the page and back.
+"""What can be drawn on an image: regions of one piece, strokes of a brush, and points; to the page and back.
 
 Pixel centres are at whole numbers, x is the column and y the row. Whatever a page sends becomes one of these values or
 a ValueError: finite, within limits, with few digits and at most `MAX_POINTS` points.
@@ -8,62 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from dashboard.shapes import DIGITS, number
-from detcore.image import Annulus, Ellipse, Polygon, Rectangle
+from detcore.image import Annulus, Brush, Ellipse, HalfPlane, Polygon, Rectangle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_POINTS = 10_000
 LIMIT = 1e7  # px: larger than any detector, small enough for a canvas
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """What a round brush covers that is moved along a line; one point is a disc.
-
-    Parameters
-    ----------
-    points
-        (x, y), px, at least one.
-    radius
-        px, positive.
-
-    Raises
-    ------
-    ValueError
-        There are no points or too many, or a number is not finite or the radius not positive.
-    """
-
-    points: tuple[tuple[float, float], ...]
-    radius: float
-
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.points) <= MAX_POINTS:
-            msg = f"1 to {MAX_POINTS} points of a stroke expected, found {len(self.points)}"
-            raise ValueError(msg)
-        if not (0 < self.radius <= LIMIT and all(math.isfinite(v) for point in self.points for v in point)):
-            msg = f"a stroke of finite points and a positive radius expected, found radius {self.radius}"
-            raise ValueError(msg)
-
-
-@dataclass(frozen=True)
-class HalfPlane:
-    """All points on one side of a line: (px - x) cos(angle) + (py - y) sin(angle) >= 0.
-
-    Parameters
-    ----------
-    x, y
-        A point of the line, px.
-    angle
-        Degrees from +x towards +y: where the selected side is.
-    """
-
-    x: float
-    y: float
-    angle: float
 
 
 @dataclass(frozen=True)
@@ -74,8 +29,8 @@ class Point:
     y: float
 
 
-Outline: TypeAlias = Rectangle | Ellipse | Annulus | Polygon | Stroke | HalfPlane | Point
-KINDS = (Rectangle, Ellipse, Annulus, Polygon, Stroke, HalfPlane, Point)
+Outline: TypeAlias = Rectangle | Ellipse | Annulus | Polygon | Brush | HalfPlane | Point
+KINDS = (Rectangle, Ellipse, Annulus, Polygon, Brush, HalfPlane, Point)
 
 
 def drawable(value: object) -> TypeGuard[Outline]:
@@ -90,15 +45,15 @@ def to_page(outline: Outline) -> dict[str, Any]:
     --------
     >>> to_page(Ellipse(x=4, y=5, a=2, b=1, angle=30))
     {'kind': 'ellipse', 'x': 4.0, 'y': 5.0, 'a': 2.0, 'b': 1.0, 'angle': 30.0}
-    >>> to_page(Stroke(((1.0, 2.0), (3.0, 2.0)), 1.5))
-    {'kind': 'stroke', 'xs': [1.0, 3.0], 'ys': [2.0, 2.0], 'radius': 1.5}
+    >>> to_page(Brush(strokes=[[(1, 2), (3, 2)], [(9, 9)]], radius=1.5))
+    {'kind': 'brush', 'xs': [1.0, 3.0, 9.0], 'ys': [2.0, 2.0, 9.0], 'starts': [0, 2], 'radius': 1.5}
     """
     if isinstance(outline, Polygon):
         return {"kind": "polygon", **_columns(outline.vertices)}
-    if isinstance(outline, Stroke):
-        return {"kind": "stroke", **_columns(outline.points), "radius": outline.radius}
-    if isinstance(outline, HalfPlane):
-        return {"kind": "half-plane", "x": outline.x, "y": outline.y, "angle": outline.angle}
+    if isinstance(outline, Brush):
+        columns = _columns([point for stroke in outline.strokes for point in stroke])
+        starts = [0, *accumulate(len(stroke) for stroke in outline.strokes[:-1])]
+        return {"kind": "brush", **columns, "starts": starts, "radius": outline.radius}
     if isinstance(outline, Point):
         return {"kind": "point", "x": outline.x, "y": outline.y}
     return outline.to_dict()
@@ -116,8 +71,8 @@ def from_page(sent: object) -> Outline:
     --------
     >>> from_page({"kind": "rectangle", "x0": 5, "y0": 2, "x1": 1.004, "y1": 8})
     Rectangle(x0=1.0, y0=2.0, x1=5.0, y1=8.0)
-    >>> from_page({"kind": "stroke", "xs": [1, 2], "ys": [3, 3], "radius": 2})
-    Stroke(points=((1.0, 3.0), (2.0, 3.0)), radius=2.0)
+    >>> from_page({"kind": "brush", "xs": [1, 2], "ys": [3, 3], "starts": [0], "radius": 2})
+    Brush(radius=2.0, strokes=(((1.0, 3.0), (2.0, 3.0)),))
     """
     if not isinstance(sent, dict) or not isinstance(kind := sent.get("kind"), str):
         msg = f"an outline expected, found {type(sent).__name__}"
@@ -135,11 +90,13 @@ def from_page(sent: object) -> Outline:
             return Annulus(x=x, y=y, inner=inner, outer=outer)
         case "polygon":
             return Polygon(vertices=_points(sent))
-        case "stroke":
-            return Stroke(_points(sent), *_numbers(sent, "radius"))
-        case "half-plane":
+        case "brush":
+            points, starts = _points(sent), _starts(sent)
+            strokes = tuple(points[a:b] for a, b in pairwise([*starts, len(points)]))
+            return Brush(strokes=strokes, radius=_numbers(sent, "radius")[0])
+        case "half_plane":
             x, y = _numbers(sent, "x", "y")
-            return HalfPlane(x, y, _angle(sent))
+            return HalfPlane(x=x, y=y, angle=_angle(sent))
         case "point":
             x, y = _numbers(sent, "x", "y")
             return Point(x, y)
@@ -175,3 +132,13 @@ def _points(sent: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
         msg = f"two lists of up to {MAX_POINTS} numbers expected"
         raise ValueError(msg)
     return tuple((_number(x), _number(y)) for x, y in zip(xs, ys, strict=True))
+
+
+def _starts(sent: Mapping[str, Any]) -> list[int]:
+    """Return where strokes begin, from 0 ascending."""
+    starts = sent.get("starts")
+    whole = isinstance(starts, list) and all(isinstance(n, int) and not isinstance(n, bool) for n in starts)
+    if not whole or starts[:1] != [0] or not all(a < b for a, b in pairwise([*starts, len(sent["xs"])])):
+        msg = "ascending places where strokes begin expected, the first one 0"
+        raise ValueError(msg)
+    return list(starts)

@@ -101,6 +101,8 @@ class Rows:
         What a screen reader calls the list.
     empty
         Written when there is no row.
+    high
+        Screen pixels; a longer list scrolls.
 
     Examples
     --------
@@ -121,6 +123,7 @@ class Rows:
         on_select: Told | None = None,
         label: str = "Operations, in order",
         empty: str = "Nothing yet.",
+        high: int = 320,
     ) -> None:
         self._told: dict[str, Told | None] = {
             "rename": on_rename, "enable": on_enable, "sign": on_sign, "move": on_move, "delete": on_delete,
@@ -130,7 +133,10 @@ class Rows:
         self._selected: str | None = None
         can = [name for name, told in self._told.items() if told is not None]
         self.view = RowList(
-            self._scheduled, words={"label": label, "empty": empty, "can": can}, sizing_mode="stretch_width", margin=0
+            self._scheduled,
+            words={"label": label, "empty": empty, "can": can, "high": high},
+            sizing_mode="stretch_width",
+            margin=0,
         )
 
     @property

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from bokeh.plotting import figure
 
 Kind: TypeAlias = Literal["roi", "add", "subtract", "note"]
-Mode: TypeAlias = Literal["rectangle", "ellipse", "ring", "polygon", "brush", "half-plane", "point"]
+Mode: TypeAlias = Literal["rectangle", "ellipse", "ring", "polygon", "brush", "half_plane", "point"]
 Told: TypeAlias = Callable[..., object]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
+STAYING = ("brush", "point")  # one is drawn after the other; after another shape the mouse moves and selects again
 MAX_MARKS = 1_000
 MAX_NAME = 200
 BRUSH = (0.5, 1000.0)  # px, radius
@@ -125,7 +126,7 @@ class Sketch:
     --------
     >>> from bokeh.plotting import figure
     >>> from detcore.image import Rectangle
-    >>> sketch = Sketch(figure(), on_change=lambda id, region: print(id, region))
+    >>> sketch = Sketch(figure(), on_change=lambda id, region: print(id, repr(region)))
     >>> sketch.show([Mark("a", Rectangle(x0=1, y0=1, x1=4, y1=3), name="signal")])
     >>> sketch.hear({"do": "change", "id": "a", "shape": {"kind": "rectangle", "x0": 2, "y0": 1, "x1": 5, "y1": 3}})
     a Rectangle(x0=2.0, y0=1.0, x1=5.0, y1=3.0)
@@ -314,6 +315,10 @@ class Sketch:
             return
         self.say("")
         if mark is None:
+            if self._mode not in STAYING:
+                self._mode = None
+                self._tell_page()
+                self._tell("draw", None)
             self._tell(do, region)
         elif region != mark.region:
             self._tell(do, mark.id, region)
