@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-SUM, N, SUM_Y, SUM_X, LARGEST, TOP, BOTTOM, LEFT, RIGHT, SUM_YY, SUM_XX, SUM_XY = range(12)
-N_SUMS = 12
+SUM, N, SUM_Y, SUM_X, LARGEST = range(5)  # few, because fresh memory costs more than the sums
+N_SUMS = 5
+TOP, BOTTOM, LEFT, RIGHT, SUM_YY, SUM_XX, SUM_XY = range(7)  # of `shapes`
+N_SHAPES = 7
 MODULE, ROW, START, END, LABEL = range(5)  # columns of the table of runs
 PAD = 8  # one word of flags on either side of a row
 
@@ -34,20 +36,20 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
     Returns
     -------
     table
-        (droplet, 12) float64, in the order of the first pixel of each: sum, pixels, sums of value times row and column,
-        largest value, limits (top, bottom, left, right, half-open), sums of value times the squares and the product.
+        (droplet, 5) float64, in the order of the first pixel of each: sum, pixels, sums of value times row and column,
+        largest value.
     runs
         (run, 5) int32: module, row, first column, end column, droplet.
     """
     modules, ny, nx = frame.shape
-    words = (nx + 7) // 8
-    size = PAD + words * 8 + PAD
+    size = PAD + (nx + 7) // 8 * 8 + PAD
+    words = np.empty(size // 8, np.int64)
     two = low < high
     flags = np.zeros((3, size), np.uint8)  # of the row before, this one and the next: reaches `high`
     weak = np.zeros((3, size), np.uint8)  # reaches `low`
     chosen = np.zeros(size, np.uint8)
-    parents = np.empty(1024, np.int32)
-    sums = np.empty((1024, N_SUMS), np.float64)
+    parents = np.empty(4096, np.int32)
+    sums = np.empty((4096, N_SUMS), np.float64)
     runs = np.empty((4096, 5), np.int32)
     labels = n_runs = 0
     for module in range(modules):
@@ -71,29 +73,29 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
             if not active:
                 before = after = n_runs
                 continue
-            row = flags[this]
             if two:
-                up, down, faint = flags[previous], flags[following], weak[this]
-                for x in range(PAD, PAD + nx):
-                    chosen[x] = row[x] | (faint[x] & (row[x - 1] | row[x + 1] | up[x] | down[x]))
-                row = chosen
+                _choose(flags[previous], flags[this], flags[following], weak[this], chosen)
+                n_words = _active(chosen, words)
+            else:
+                n_words = _active(flags[this], words)
+            row = chosen if two else flags[this]
             first_run = n_runs
-            eight = row.view(np.uint64)
             values = panel[y]
-            x = 0
+            x = at_word = 0
             at = before
-            while x < nx:
-                if x & 7 == 0 and eight[(x >> 3) + 1] == 0:
-                    x += 8
-                    continue
-                if row[PAD + x] == 0:
+            while at_word < n_words:
+                x = max(x, words[at_word] * 8 - PAD)
+                end = words[at_word] * 8 - PAD + 8
+                while x < end and row[PAD + x] == 0:
                     x += 1
+                if x >= end:
+                    at_word += 1
                     continue
                 start = x
-                while x < nx and row[PAD + x] != 0:
+                while row[PAD + x] != 0:  # the padding is 0
                     x += 1
                 if n_runs == len(runs):
-                    larger = np.empty((2 * n_runs, 5), np.int32)
+                    larger = np.empty((4 * n_runs, 5), np.int32)
                     larger[:n_runs] = runs
                     runs = larger
                 # Runs of the row before that share a column with this one: both lists are in order.
@@ -110,23 +112,37 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
                     other += 1
                 if label < 0:
                     if labels == len(parents):
-                        longer = np.empty(2 * labels, np.int32)
+                        longer = np.empty(4 * labels, np.int32)
                         longer[:labels] = parents
                         parents = longer
-                        wider = np.empty((2 * labels, N_SUMS), np.float64)
+                        wider = np.empty((4 * labels, N_SUMS), np.float64)
                         wider[:labels] = sums
                         sums = wider
                     label = np.int32(labels)
                     parents[labels] = label
-                    mine = sums[labels]
-                    mine[:] = 0.0
-                    mine[LARGEST] = -np.inf
-                    mine[TOP], mine[LEFT], mine[RIGHT] = y, start, x
+                    for column in range(LARGEST):
+                        sums[labels, column] = 0.0
+                    sums[labels, LARGEST] = -np.inf
                     labels += 1
-                run = runs[n_runs]
-                run[MODULE], run[ROW], run[START], run[END], run[LABEL] = module, y, start, x, label
+                runs[n_runs, MODULE] = module
+                runs[n_runs, ROW] = y
+                runs[n_runs, START] = start
+                runs[n_runs, END] = x
+                runs[n_runs, LABEL] = label
                 n_runs += 1
-                _add(sums[label], values, y, start, x)
+                # Written out, with plain indices: a view of a row of the table would cost more than the sums.
+                total = first = 0.0
+                largest = sums[label, LARGEST]
+                for place in range(start, x):
+                    value = np.float64(values[place])
+                    total += value
+                    first += value * place
+                    largest = max(largest, value)
+                sums[label, SUM] += total
+                sums[label, N] += x - start
+                sums[label, SUM_Y] += total * y
+                sums[label, SUM_X] += first
+                sums[label, LARGEST] = largest
             before, after = first_run, n_runs
     # Number what is left in the order of the first pixel: a root is the smallest number of its group.
     numbers = np.empty(labels, np.int32)
@@ -134,14 +150,12 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
     for label in range(labels):
         if parents[label] == label:
             numbers[label] = n
+            for column in range(N_SUMS):
+                sums[n, column] = sums[label, column]
             n += 1
-    table = np.empty((n, N_SUMS), np.float64)
-    for label in range(labels):
-        if parents[label] == label:
-            table[numbers[label]] = sums[label]
     for run in range(n_runs):
         runs[run, LABEL] = numbers[_root(parents, runs[run, LABEL])]
-    return table, runs[:n_runs].copy()
+    return sums[:n], runs[:n_runs]
 
 
 @njit(cache=True, nogil=True)
@@ -180,28 +194,24 @@ def _flag(panel, good, scale, module, y, high, low, two, flags, weak):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def _add(mine, values, y, start, end):  # type: ignore[no-untyped-def]
-    """Add a run to the sums of its droplet."""
-    total = first = second = 0.0
-    largest = mine[LARGEST]
-    for x in range(start, end):
-        value = np.float64(values[x])
-        total += value
-        first += value * x
-        second += value * x * x
-        largest = max(largest, value)
-    mine[SUM] += total
-    mine[N] += end - start
-    mine[SUM_Y] += total * y
-    mine[SUM_X] += first
-    mine[LARGEST] = largest
-    mine[TOP] = min(mine[TOP], y)
-    mine[BOTTOM] = max(mine[BOTTOM], y + 1)
-    mine[LEFT] = min(mine[LEFT], start)
-    mine[RIGHT] = max(mine[RIGHT], end)
-    mine[SUM_YY] += total * y * y
-    mine[SUM_XX] += second
-    mine[SUM_XY] += first * y
+def _choose(up, row, down, weak, chosen):  # type: ignore[no-untyped-def]
+    """Take the strong pixels of a row, and the weak ones with a strong neighbour."""
+    size = len(row)
+    left, right = row[: size - 2], row[2:]
+    middle, above, below, faint, target = row[1:-1], up[1:-1], down[1:-1], weak[1:-1], chosen[1:-1]
+    for x in range(size - 2):
+        target[x] = middle[x] | (faint[x] & (left[x] | right[x] | above[x] | below[x]))
+
+
+@njit(cache=True, nogil=True)
+def _active(row, words):  # type: ignore[no-untyped-def]
+    """List the groups of eight flags that are not all 0; return how many there are."""
+    eight = row.view(np.uint64)
+    n = 0
+    for word in range(len(eight)):
+        words[n] = word
+        n += eight[word] != 0
+    return n
 
 
 @njit(cache=True, nogil=True)
@@ -219,15 +229,42 @@ def _join(parents, sums, one, other):  # type: ignore[no-untyped-def]
     if other < one:
         one, other = other, one
     parents[other] = one
-    mine, theirs = sums[one], sums[other]
-    for column in (SUM, N, SUM_Y, SUM_X, SUM_YY, SUM_XX, SUM_XY):
-        mine[column] += theirs[column]
-    mine[LARGEST] = max(mine[LARGEST], theirs[LARGEST])
-    mine[TOP] = min(mine[TOP], theirs[TOP])
-    mine[BOTTOM] = max(mine[BOTTOM], theirs[BOTTOM])
-    mine[LEFT] = min(mine[LEFT], theirs[LEFT])
-    mine[RIGHT] = max(mine[RIGHT], theirs[RIGHT])
+    for column in range(LARGEST):
+        sums[one, column] += sums[other, column]
+    sums[one, LARGEST] = max(sums[one, LARGEST], sums[other, LARGEST])
     return one
+
+
+@njit(cache=True, nogil=True)
+def shapes(runs, numbers, n, frame):  # type: ignore[no-untyped-def]
+    """Return the limits and the second moments of each droplet, for the few who ask.
+
+    Parameters
+    ----------
+    runs, numbers, n, frame
+        As for `pixels_of`.
+
+    Returns
+    -------
+    ndarray
+        (n, 7) float64: top, bottom, left, right (half-open), sums of value times y y, x x and x y.
+    """
+    found = np.zeros((n, N_SHAPES), np.float64)
+    found[:, TOP] = found[:, LEFT] = np.inf
+    for run in range(len(runs)):
+        number = numbers[runs[run, LABEL]]
+        if number:
+            mine, y = found[number - 1], runs[run, ROW]
+            start, end = runs[run, START], runs[run, END]
+            row = frame[runs[run, MODULE]][y]
+            mine[TOP], mine[BOTTOM] = min(mine[TOP], y), max(mine[BOTTOM], y + 1)
+            mine[LEFT], mine[RIGHT] = min(mine[LEFT], start), max(mine[RIGHT], end)
+            for x in range(start, end):
+                value = np.float64(row[x])
+                mine[SUM_YY] += value * y * y
+                mine[SUM_XX] += value * x * x
+                mine[SUM_XY] += value * x * y
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -29,11 +29,9 @@ class Droplets:
     adu, n_pixels, max
         Sum, number of pixels and largest value.
     module, y, x
-        Panel (0 for a frame of one) and centre of mass in it, px; the middle of the box where the sum is zero.
-    box
-        (droplet, 4) int: top, bottom, left, right, half-open.
-    var_y, var_x, cov_xy
-        Second moments about the centre of mass, px^2.
+        Panel (0 for a frame of one) and centre of mass in it, px; nan where the sum is zero.
+    frame, shape, runs, numbers
+        What the methods work on.
     """
 
     n_all: int
@@ -43,10 +41,6 @@ class Droplets:
     module: NDArray[np.int32]
     y: NDArray[np.float64]
     x: NDArray[np.float64]
-    box: NDArray[np.int64]
-    var_y: NDArray[np.float64]
-    var_x: NDArray[np.float64]
-    cov_xy: NDArray[np.float64]
     frame: NDArray[np.float32]
     shape: tuple[int, ...]
     runs: NDArray[np.int32]
@@ -54,6 +48,23 @@ class Droplets:
 
     def __len__(self) -> int:
         return len(self.adu)
+
+    def shapes(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return what costs a second visit of the pixels.
+
+        Returns
+        -------
+        box
+            (droplet, 4): top, bottom, left, right, half-open.
+        moments
+            (droplet, 3): variances of y and x and their covariance about the centre of mass, px^2; not negative by
+            rounding; nan where the sum is zero.
+        """
+        found = kernels.shapes(self.runs, self.numbers, len(self), self.frame)
+        whole = np.where(self.adu != 0, self.adu, np.nan)[:, None]
+        moments = found[:, kernels.SUM_YY :] / whole
+        moments -= np.stack([self.y * self.y, self.x * self.x, self.x * self.y], axis=1)
+        return found[:, : kernels.RIGHT + 1].astype(np.int64), moments
 
     def labels(self) -> NDArray[np.int32]:
         """Return the shape of the frame: 1 for the pixels of the first droplet, and so on; 0 elsewhere."""
@@ -71,21 +82,22 @@ class Droplets:
         return found
 
     def dataset(self) -> xr.Dataset:
-        """Return the columns on `droplet`, with units, and `n_all`."""
-        pixel = {"units": "pixel"}
+        """Return all columns on `droplet`, with units, the boxes, and `n_all`."""
+        pixel, square = {"units": "pixel"}, {"units": "pixel^2"}
+        box, moments = self.shapes()
         columns = {
-            "adu": (self.adu, {"units": "ADU", "long_name": "sum"}),
-            "n_pixels": (self.n_pixels, {"units": "pixels"}),
-            "max": (self.max, {"units": "ADU", "long_name": "largest pixel"}),
-            "module": (self.module, {}),
-            "y": (self.y, pixel),
-            "x": (self.x, pixel),
-            "var_y": (self.var_y, {"units": "pixel^2"}),
-            "var_x": (self.var_x, {"units": "pixel^2"}),
-            "cov_xy": (self.cov_xy, {"units": "pixel^2"}),
+            "adu": (self.adu.copy(), {"units": "ADU", "long_name": "sum"}),
+            "n_pixels": (self.n_pixels.copy(), {"units": "pixels"}),
+            "max": (self.max.copy(), {"units": "ADU", "long_name": "largest pixel"}),
+            "module": (self.module.copy(), {}),
+            "y": (self.y.copy(), pixel),
+            "x": (self.x.copy(), pixel),
+            "var_y": (moments[:, 0], square),
+            "var_x": (moments[:, 1], square),
+            "cov_xy": (moments[:, 2], square),
         }
-        data: dict[str, Any] = {name: (DROPLET, values.copy(), attrs) for name, (values, attrs) in columns.items()}
-        return xr.Dataset(data | {"n_all": ((), self.n_all), "box": ((DROPLET, "edge"), self.box.copy())})
+        data: dict[str, Any] = {name: (DROPLET, values, attrs) for name, (values, attrs) in columns.items()}
+        return xr.Dataset(data | {"n_all": ((), self.n_all), "box": ((DROPLET, "edge"), box)})
 
 
 def find_droplets(
@@ -167,25 +179,22 @@ def _droplets(
     shape: tuple[int, ...],
 ) -> Droplets:
     module = np.zeros(len(table), np.int32)
-    module[runs[:, kernels.LABEL]] = runs[:, kernels.MODULE]
-    numbers = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    chosen = table[keep]
-    box = chosen[:, kernels.TOP : kernels.RIGHT + 1].astype(np.int64)
-    total = chosen[:, kernels.SUM]
-    whole = np.where(total != 0, total, np.nan)
-    y, x = chosen[:, kernels.SUM_Y] / whole, chosen[:, kernels.SUM_X] / whole
+    if values.shape[0] > 1:
+        module[runs[:, kernels.LABEL]] = runs[:, kernels.MODULE]
+    numbers, chosen = np.arange(1, len(table) + 1, dtype=np.int32), table
+    if not keep.all():
+        numbers = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
+        chosen, module = table[keep], module[keep]
+    total = chosen[:, kernels.SUM].copy()
+    whole = total if total.all() else np.where(total != 0, total, np.nan)
     return Droplets(
         n_all=len(table),
-        adu=total.copy(),
+        adu=total,
         n_pixels=chosen[:, kernels.N].astype(np.int64),
         max=chosen[:, kernels.LARGEST].copy(),
-        module=module[keep],
-        y=np.where(np.isnan(y), (box[:, 0] + box[:, 1] - 1) / 2, y),
-        x=np.where(np.isnan(x), (box[:, 2] + box[:, 3] - 1) / 2, x),
-        box=box,
-        var_y=chosen[:, kernels.SUM_YY] / whole - y**2,
-        var_x=chosen[:, kernels.SUM_XX] / whole - x**2,
-        cov_xy=chosen[:, kernels.SUM_XY] / whole - x * y,
+        module=module,
+        y=chosen[:, kernels.SUM_Y] / whole,
+        x=chosen[:, kernels.SUM_X] / whole,
         frame=values,
         shape=tuple(shape),
         runs=runs,

@@ -200,7 +200,7 @@ def _panel(
     """Run the kernel that fits the type; other types are converted, the window alone."""
     (top, bottom), (left, right) = window
     dtype, result = frame.dtype, np.empty(kernels.N_STATISTICS)
-    small = dtype == np.uint16 or dtype == np.uint8 or dtype.kind == "b"
+    small = dtype.kind == "b" or dtype in {np.dtype("u1"), np.dtype("u2")}
     target = np.dtype(np.uint16) if small else dtype if dtype in {np.dtype("f4"), np.dtype("f8")} else np.dtype("f8")
     edges = np.array([top, bottom, left, right])
     if dtype != target or not frame.flags.c_contiguous or not dtype.isnative:
