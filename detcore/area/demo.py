@@ -12,11 +12,12 @@ import hdf5plugin
 import numpy as np
 
 from detcore.area.generator import HC, Photons, Scene, charge, common_mode, pedestals, spot_photons
+from detcore.area.setupfile import Setup
 from detcore.core.paths import atomic
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ VERSION = 1  # raise it when the content changes: an older demo is then written 
 MARKER = ".demo.json"
 NAME = "lab6_run0012"
 RUN, DARK, SETUP = f"{NAME}.h5", f"{NAME}_dark.h5", f"{NAME}_setup.yaml"
+PEDESTAL, NOISE_FILE = f"{NAME}_pedestal.npy", f"{NAME}_noise.npy"
 N_EVENTS, N_DARKS = 64, 16
 RATE = 120.0  # Hz
 GAIN = 110.0  # ADU of a photon
@@ -108,33 +110,57 @@ def write_demo(folder: str | os.PathLike[str]) -> list[Path]:
     if not _complete(root):
         rng = np.random.default_rng(VERSION)
         chip = _Chip.made(rng)
-        write_run(root / DARK, (chip.frame(rng, None) for _ in range(N_DARKS)), {"time": np.arange(N_DARKS) / RATE})
+        darks = np.stack([chip.frame(rng, None) for _ in range(N_DARKS)])
+        write_run(root / DARK, darks, {"time": np.arange(N_DARKS) / RATE})
         write_run(root / RUN, _frames(rng, chip), _events(), chip.pixel_mask)
-        with atomic(root / SETUP) as aside:
-            aside.write_text(setup_text(), encoding="utf-8")
+        for name, values in ((PEDESTAL, darks.mean(axis=0)), (NOISE_FILE, darks.std(axis=0, ddof=1))):
+            with atomic(root / name) as aside:
+                np.save(aside, values.astype(np.float32))
+        setup_of(str(root.absolute() / PEDESTAL), str(root.absolute() / NOISE_FILE)).save(root / SETUP)
         with atomic(root / MARKER) as aside:
             aside.write_text(json.dumps({"version": VERSION, "sizes": _sizes(root)}))
     return written
 
 
-def setup_text() -> str:
-    """Return the setup of the demo as YAML: geometry, mask, regions, common mode and what is computed."""
+def setup_of(pedestal: str | None = None, noise: str | None = None) -> Setup:
+    """Return the setup of the demo: geometry, mask, regions, common mode and what is computed for each event.
+
+    Parameters
+    ----------
+    pedestal, noise
+        Files of the constants.
+    """
     scene = Scene()
-    return f"""\
+    x, y = scene.centre
+    stop, ring = scene.beamstop, scene.radii()[0]
+    spots = "\n".join(
+        f"- {{name: spot{number}, region: {{kind: rectangle, x0: {at_x - 8}, y0: {at_y - 8}, x1: {at_x + 8}, y1: {at_y + 8}}}}}"
+        for number, (at_x, at_y, _) in enumerate(scene.spots[:2], 1)
+    )
+    text = f"""\
 version: 1
-detector: {{name: epix, type: Epix100}}
-geometry:
-  x: {scene.centre[0]}
-  y: {scene.centre[1]}
-  distance: {scene.distance}
-  energy: {scene.energy}
-  pixel_size: [{scene.pixel}, {scene.pixel}]
+detector: {{name: epix, type: epix100}}
+geometry: {{x: {x}, y: {y}, distance: {scene.distance}, energy: {scene.energy}, pixel_size: [{scene.pixel}, {scene.pixel}]}}
+mask:
+- {{kind: region, name: beam stop, region: {{kind: ellipse, x: {x}, y: {y}, a: {stop + 3}, b: {stop + 3}}}}}
+- kind: region
+  name: arm of the beam stop
+  region: {{kind: rectangle, x0: {x - stop / 4 - 3}, y0: {y}, x1: {x + stop / 4 + 3}, y1: {scene.shape[0]}}}
+rois:
+{spots}
+- {{name: ring, region: {{kind: annulus, x: {x}, y: {y}, inner: {ring - 9:.1f}, outer: {ring + 9:.1f}}}}}
+common_mode: 46
+azimuthal: {{bins: 400, polarization: null}}
+droplets: {{threshold: {0.5 * GAIN}, threshold_low: {0.2 * GAIN}, noise_units: false, photon_adu: {GAIN}}}
+sums: [calib, calib_max, calib_dropped]
 """
+    setup = Setup.from_yaml(text)
+    return setup.with_(calibration=setup.calibration.model_copy(update={"pedestal": pedestal, "noise": noise}))
 
 
 def write_run(
     path: Path,
-    frames: Iterator[NDArray[np.uint16]],
+    frames: Iterable[NDArray[np.uint16]],
     events: dict[str, NDArray[Any]],
     pixel_mask: NDArray[np.uint32] | None = None,
 ) -> None:
@@ -152,7 +178,7 @@ def write_run(
             file.create_group(name).attrs["NX_class"] = kind
         file["entry/definition"] = "NXmx"
         detector = file["entry/instrument/detector"]
-        detector["local_name"], detector["type"], detector["description"] = "epix", "Epix100", "ePix100 (simulated)"
+        detector["local_name"], detector["type"], detector["description"] = "epix", "epix100", "ePix100 (simulated)"
         for name, value, unit in (
             ("x_pixel_size", scene.pixel, "m"),
             ("y_pixel_size", scene.pixel, "m"),
@@ -258,7 +284,7 @@ def _frames(rng: np.random.Generator, chip: _Chip) -> Iterator[NDArray[np.uint16
 
 
 def _sizes(root: Path) -> dict[str, int]:
-    return {name: (root / name).stat().st_size for name in (RUN, DARK, SETUP)}
+    return {name: (root / name).stat().st_size for name in (RUN, DARK, PEDESTAL, NOISE_FILE, SETUP)}
 
 
 def _complete(root: Path) -> bool:

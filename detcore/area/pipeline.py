@@ -1,0 +1,292 @@
+"""From a setup to an event loop: a detector with its constants and masks, and the functions that the setup asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detcore.area import functions
+from detcore.area.detector import psana_mask
+from detcore.area.files.calibfiles import read_constant
+from detcore.area.functions import DetObject, DetObjectFunc
+from detcore.area.images.azimuthal import AzimuthalMap
+from detcore.area.images.azimuthaloptions import AzimuthalOptions
+from detcore.image import Panels, PixelMask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from detcore.area.detector import Detector
+    from detcore.area.functions import DetObjectClass
+    from detcore.area.images.geometry import Geometry
+    from detcore.area.setupfile import Setup
+    from detcore.area.setupsections import AzimuthalSection, FunctionSpec, Roi
+
+CONSTANTS = ("pedestal", "noise", "gain", "status")
+SECTIONS = {  # section of a setup -> the function that it is
+    "spectrum": "spectrumFunc",
+    "projection": "projectionFunc",
+    "photons": "photonFunc",
+    "rebin": "rebinFunc",
+    "sparsify": "sparsifyFunc",
+    "image": "imageFunc",
+}
+
+
+class ProfileFunc(DetObjectFunc):
+    """The azimuthal profile of each event: `azav`, with `error` and `n_valid` beside it.
+
+    Parameters
+    ----------
+    geometry, options
+        Of the integration.
+    dark, flat
+        Subtracted and divided by; the shape of a frame.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        options: AzimuthalOptions,
+        name: str = "azav",
+        dark: NDArray[Any] | None = None,
+        flat: NDArray[Any] | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self._geometry, self._options, self._dark, self._flat = geometry, options, dark, flat
+
+    def prepare(self) -> None:
+        """Find the bin of each pixel."""
+        detector = self._det.detector
+        target = detector if detector.tiled else detector.shape
+        good = self._pixels.good(None, detector.shape, self._name)
+        self._map = AzimuthalMap.of(
+            self._geometry, target, self._options, good=None if good is None else good != 0, flat=self._flat
+        )
+        setattr(self, {"2theta": "theta"}.get(self._options.unit, self._options.unit), self._map.centres)
+        self.qbins = self._map.edges
+        self.phiVec = np.append(self._map.starts, self._map.starts[-1] + self._map.widths[-1])
+
+    def process(self, data: Any) -> dict[str, Any]:
+        """Return the profile of one frame."""
+        values = data.filled(np.nan) if isinstance(data, np.ma.MaskedArray) else data
+        if self._dark is not None:
+            values = values - self._dark
+        intensity, error, valid = self._map.sums(values)
+        shape = (len(self._map.starts), self._map.n_bins) if self._options.sectored else (self._map.n_bins,)
+        found = {"azav": intensity.reshape(shape).astype(np.float32), "n_valid": valid.reshape(shape).astype(np.int32)}
+        if error is not None:
+            found["error"] = error.reshape(shape).astype(np.float32)
+        self.dat = found["azav"]
+        return self.with_children(found)
+
+
+def prepared(detector: Detector, setup: Setup) -> Detector:
+    """Return a detector with the facts, constants and mask of a setup.
+
+    Parameters
+    ----------
+    detector
+        As a source knows it.
+    setup
+        Its facts replace those of the source where it gives any.
+
+    Raises
+    ------
+    ValueError
+        The setup is of another detector: its shape or orientation is not that of the frames.
+    """
+    section = setup.detector
+    if section.shape is not None and tuple(section.shape) != detector.shape:
+        msg = f"{detector.name}: the setup is for frames of {tuple(section.shape)}, these are {detector.shape}"
+        raise ValueError(msg)
+    if section.orientation != detector.orientation:
+        msg = (
+            f"{detector.name}: the setup is for orientation {section.orientation}, the frames were opened with "
+            f"{detector.orientation}; open them with orientation={section.orientation}"
+        )
+        raise ValueError(msg)
+    facts: dict[str, Any] = {
+        name: value
+        for name in ("name", "asic", "pixel_size", "saturation", "underload")
+        if (value := getattr(section, name)) not in (None, "")
+    }
+    if section.type != "unknown":
+        facts["type"] = section.type
+    if setup.geometry is not None:
+        facts |= {"centre": (setup.geometry.x, setup.geometry.y)}
+        facts |= {
+            name: value for name in ("distance", "energy") if (value := getattr(setup.geometry, name)) is not None
+        }
+    for name in CONSTANTS:
+        wanted = getattr(setup.calibration, name)
+        if wanted != "auto":
+            facts[name] = None if wanted is None else read_constant(wanted, detector.shape)
+    found = detector.with_(**facts)
+    return found if not setup.mask else found.with_(pixel_mask=masked(found, setup))
+
+
+def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) -> NDArray[np.uint32]:
+    """Return the pixel mask of a detector with the operations of a setup, raw shape, NXmx bits.
+
+    Parameters
+    ----------
+    detector, setup
+        Whose.
+    image
+        The image that thresholds look at, raw shape.
+    """
+    found = np.zeros(detector.shape, np.uint32) if detector.pixel_mask is None else detector.pixel_mask.copy()
+    if not setup.mask:
+        return found
+    arrays = {"pixel_mask": found}
+    for name, values in (
+        ("image", image),
+        *((name, getattr(detector, name)) for name in ("noise", "pedestal", "status")),
+    ):
+        if values is not None:
+            arrays[name] = values if values.ndim == len(detector.shape) else values[0]
+    panels = Panels(iy=detector.map.iy, ix=detector.map.ix, asic=detector.asic)
+    raster = PixelMask(operations=setup.mask).raster(detector.shape, arrays=arrays, panels=panels)
+    return np.asarray(found | raster, np.uint32)
+
+
+def event_loop(detector: Detector, setup: Setup, run: Any = None) -> DetObjectClass:
+    """Return a detector with the functions and sums that a setup asks for; `getData`, `processFuncs`, `results` do the work.
+
+    Parameters
+    ----------
+    detector
+        As a source knows it, see `prepared`.
+    setup
+        What to compute.
+    run
+        Number or name, kept as it is.
+
+    Raises
+    ------
+    ValueError
+        The setup does not fit the detector, or a function does not exist.
+    """
+    known = prepared(detector, setup)
+    det: Any = DetObject(known.name, known, run, common_mode=setup.common_mode)
+    options = dict.fromkeys((*setup.psana_options, "status"), True)
+    options.pop("calib", None)
+    det.mask = psana_mask(known, **options)
+    det.setcMask(psana_mask(known, calib=True))
+    for func in functions_of(setup):
+        det.addFunc(func)
+    for name in setup.sums:
+        det.storeSum(name)
+    return det  # type: ignore[no-any-return]
+
+
+def functions_of(setup: Setup) -> list[DetObjectFunc]:
+    """Return the functions that a setup asks for, not yet added to a detector.
+
+    Raises
+    ------
+    ValueError
+        A function does not exist, or the azimuthal integration lacks its geometry.
+    """
+    found: list[DetObjectFunc] = [_roi(roi) for roi in setup.rois]
+    if setup.azimuthal is not None:
+        found.append(_profile(setup.azimuthal, setup.geometry))
+    if setup.droplets is not None:
+        found.append(_droplets(setup.droplets))
+    for section, kind in SECTIONS.items():
+        if (values := getattr(setup, section)) is not None:
+            found.append(function_named(kind)(**values.parameters()))
+    if setup.autocorrelation is not None:
+        found.append(_autocorrelation(setup))
+    return [*found, *(_specified(one) for one in setup.functions)]
+
+
+def function_named(kind: str) -> Callable[..., DetObjectFunc]:
+    """Return an analysis function by its known name.
+
+    Raises
+    ------
+    ValueError
+        There is none; lists those that there are.
+    """
+    known = {
+        name: one
+        for name, one in vars(functions).items()
+        if isinstance(one, type) and issubclass(one, DetObjectFunc) and one is not DetObjectFunc
+    }
+    if kind not in known:
+        msg = f"no analysis function {kind!r:.80}; known: {', '.join(sorted(known))}"
+        raise ValueError(msg)
+    return known[kind]
+
+
+def _roi(roi: Roi) -> DetObjectFunc:
+    func = functions.ROIFunc(
+        ROI=None if roi.bounds is None else [list(pair) for pair in roi.bounds],
+        name=roi.name,
+        writeArea=roi.area,
+        calcPars=roi.calcPars,
+        thresADU=roi.threshold,
+        region=roi.region,
+        panel=roi.panel,
+    )
+    for projection in roi.projections:
+        func.addFunc(functions.projectionFunc(**projection.parameters()))
+    return func
+
+
+def _profile(section: AzimuthalSection, geometry: Geometry | None) -> DetObjectFunc:
+    if geometry is None:
+        msg = "azimuthal: the setup has no geometry; give the centre (x, y), and for q distance, energy and pixel_size"
+        raise ValueError(msg)
+    values = section.parameters()
+    images = {name: read_constant(path) for name in ("dark", "flat") if (path := values.pop(name, None)) is not None}
+    return ProfileFunc(geometry, AzimuthalOptions.checked(values | {"polarization": section.polarization}), **images)
+
+
+def _droplets(section: Any) -> DetObjectFunc:
+    func = function_named("dropletFunc")(
+        threshold=section.threshold,
+        thresholdLow=section.threshold_low,
+        thresADU=section.min_sum,
+        useRms=section.noise_units,
+        pixmax=section.max_pixels,
+    )
+    if section.photon_adu is not None:
+        func.addFunc(function_named("droplet2Photons")(aduspphot=section.photon_adu))
+    return func
+
+
+def _autocorrelation(setup: Setup) -> DetObjectFunc:
+    section = setup.autocorrelation
+    assert section is not None
+    values = section.parameters()
+    if section.mask is not None:
+        values["mask"] = read_constant(section.mask)
+    if section.roi is None:
+        return function_named("Autocorrelation")(**values)
+    values.pop("roi")
+    roi = next(one for one in setup.rois if one.name == section.roi)
+    outer = _roi(
+        roi.model_copy(update={"name": f"{roi.name}_acf", "calcPars": False, "area": False, "projections": ()})
+    )
+    outer.addFunc(function_named("Autocorrelation")(**values))
+    return outer
+
+
+def _specified(spec: FunctionSpec) -> DetObjectFunc:
+    values = dict(spec.params)
+    if spec.name:
+        values["name"] = spec.name
+    try:
+        func = function_named(spec.kind)(**values)
+    except TypeError as error:
+        msg = f"function {spec.name or spec.kind}: {error}"
+        raise ValueError(msg) from None
+    for child in spec.children:
+        func.addFunc(_specified(child))
+    return func
