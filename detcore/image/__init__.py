@@ -1,20 +1,30 @@
 """Values that every image instrument needs: regions, pixel masks, and images reduced for the screen."""
 
+from detcore.image.maskfiles import CONVENTIONS as CONVENTIONS
+from detcore.image.maskfiles import Convention as Convention
+from detcore.image.maskfiles import read_pixel_mask as read_pixel_mask
+from detcore.image.maskfiles import write_pixel_mask as write_pixel_mask
 from detcore.image.operations import BITS as BITS
 from detcore.image.operations import REJECT as REJECT
 from detcore.image.operations import AnyOperation as AnyOperation
+from detcore.image.operations import AsicEdgesOperation as AsicEdgesOperation
 from detcore.image.operations import BitsOperation as BitsOperation
+from detcore.image.operations import EdgesOperation as EdgesOperation
+from detcore.image.operations import FileOperation as FileOperation
 from detcore.image.operations import GrowOperation as GrowOperation
 from detcore.image.operations import InvertOperation as InvertOperation
+from detcore.image.operations import NoiseOperation as NoiseOperation
+from detcore.image.operations import NotFiniteOperation as NotFiniteOperation
 from detcore.image.operations import Operation as Operation
+from detcore.image.operations import PedestalOperation as PedestalOperation
 from detcore.image.operations import PixelsOperation as PixelsOperation
 from detcore.image.operations import RegionOperation as RegionOperation
 from detcore.image.operations import ShrinkOperation as ShrinkOperation
+from detcore.image.operations import StatusOperation as StatusOperation
 from detcore.image.operations import ThresholdOperation as ThresholdOperation
 from detcore.image.operations import good_pixels as good_pixels
+from detcore.image.panels import Panels as Panels
 from detcore.image.pixelmask import PixelMask as PixelMask
-from detcore.image.pixelmask import read_pixel_mask as read_pixel_mask
-from detcore.image.pixelmask import write_pixel_mask as write_pixel_mask
 from detcore.image.region import Annulus as Annulus
 from detcore.image.region import AnyRegion as AnyRegion
 from detcore.image.region import Brush as Brush

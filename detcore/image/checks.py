@@ -36,6 +36,25 @@ def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
+def checked_raw_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return (rows, columns) or (modules, rows, columns) as whole numbers if a frame of that size is reasonable.
+
+    Raises
+    ------
+    ValueError
+        There are not two or three sizes, one is below 1, or there are more than `MAX_PIXELS` pixels.
+
+    Examples
+    --------
+    >>> checked_raw_shape([16, 352, 384])
+    (16, 352, 384)
+    """
+    sizes = tuple(map(operator.index, shape))
+    if len(sizes) == 3 and min(sizes) >= 1 and math.prod(sizes) <= MAX_PIXELS:
+        return sizes
+    return checked_shape(sizes)
+
+
 def read_model(reader: TypeAdapter[T], values: object, what: str) -> T:
     """Build a model from plain values.
 

@@ -115,6 +115,26 @@ def fill_round(selected, first_row, first_column, x, y, cos, sin, a, b, low, hig
 
 
 @njit(cache=True, nogil=True)
+def set_bits(pixel_mask, selected, top, bottom, left, right, bits):  # type: ignore[no-untyped-def]
+    """Set bits of the selected pixels in a window.
+
+    Parameters
+    ----------
+    pixel_mask
+        (y, x) uint32; written.
+    selected
+        (y, x) bool.
+    top, bottom, left, right
+        Half-open limits of rows and columns.
+    bits
+        uint32.
+    """
+    for y in range(top, bottom):
+        for x in range(left, right):
+            pixel_mask[y, x] |= np.uint32(selected[y, x]) * bits
+
+
+@njit(cache=True, nogil=True)
 def reduce_blocks(values, rejected, block_y, block_x, how, reduced):  # type: ignore[no-untyped-def]
     """Reduce blocks of pixels to one value each, leaving out rejected pixels and those that are not a number.
 

@@ -118,13 +118,13 @@ class Region(BaseModel):
             raise TypeError(msg)
         return region
 
-    def __and__(self, other: Region) -> Region:
+    def __and__(self, other: object) -> Region:
         return Region.combine("and", self, other) if isinstance(other, Region) else NotImplemented
 
-    def __or__(self, other: Region) -> Region:
+    def __or__(self, other: object) -> Region:
         return Region.combine("or", self, other) if isinstance(other, Region) else NotImplemented
 
-    def __xor__(self, other: Region) -> Region:
+    def __xor__(self, other: object) -> Region:
         return Region.combine("xor", self, other) if isinstance(other, Region) else NotImplemented
 
     def __invert__(self) -> Region:

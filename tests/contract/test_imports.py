@@ -22,6 +22,12 @@ READERS = {"h5py", "tables", "uproot"}
 # Modules that know a file format, besides those that carry these names in every instrument.
 FORMAT_NAMES = {"source.py", "products.py", "demo.py"}
 FORMAT_MODULES = {
+    Path("detcore/area/files/euxfel.py"),
+    Path("detcore/area/files/hdf5.py"),
+    Path("detcore/area/files/hdf5facts.py"),
+    Path("detcore/area/files/hdf5frames.py"),
+    Path("detcore/area/files/hdf5layout.py"),
+    Path("detcore/area/files/smalldata.py"),
     Path("detcore/dl1/files/ctamlfile.py"),
     Path("detcore/dl1/writer/ctamllayout.py"),
     Path("detcore/dl1/files/ctamltables.py"),
@@ -35,7 +41,7 @@ FORMAT_MODULES = {
     Path("detcore/eiger/hdffile.py"),
     Path("detcore/eiger/layout.py"),
     Path("detcore/eiger/writer.py"),
-    Path("detcore/image/pixelmask.py"),
+    Path("detcore/image/maskfiles.py"),
     Path("detcore/occupancy/baskets.py"),
     Path("detcore/occupancy/spillfile.py"),
     Path("detcore/showers/contents.py"),
