@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS: Final = 1 << 26  # the largest detectors
 MICROMETRES: Final = 1e6  # in a metre
-_CONSTANTS = {  # array -> dtype, and whether it may have a leading gain axis
+_CONSTANTS: Final[dict[str, tuple[Any, bool]]] = {  # array -> dtype, and whether it may have a leading gain axis
     "pedestal": (np.float32, True),
     "noise": (np.float32, True),
     "gain": (np.float32, True),
@@ -274,9 +274,7 @@ class Detector:
         return self.type.startswith(("cspad", "epix", "jungfrau"))
 
 
-def _constant(
-    value: ArrayLike, dtype: type[np.generic], shape: tuple[int, ...], gains: bool, what: str
-) -> NDArray[Any]:
+def _constant(value: ArrayLike, dtype: Any, shape: tuple[int, ...], gains: bool, what: str) -> NDArray[Any]:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         msg = f"{what}: expected numbers, found {array.dtype}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from detcore.area.detector.catalogue import type_of
-from detcore.image.operations import REJECT
+from detcore.image import REJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

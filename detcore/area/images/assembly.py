@@ -135,7 +135,7 @@ ORIENTATIONS: Final = {
     7: "mirrored along the other diagonal",
     8: "turned counterclockwise by 90 degrees",
 }
-"""What the numbers 1 to 8 do, as in EXIF and in pyFAI's files."""
+"""What the numbers 1 to 8 do, as in EXIF."""
 
 
 def oriented(frames: NDArray[Any], orientation: int) -> NDArray[Any]:

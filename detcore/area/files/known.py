@@ -1,0 +1,81 @@
+"""Which format a file has, by its first bytes; and what was found in it, remembered until one of its files changes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from detcore.area.files.formats import Contents, Options, regular
+from detcore.area.files.hdf5frames import Hdf5Frames
+from detcore.area.files.npyframes import NpyFrames
+from detcore.core.source import UnknownFormat
+
+if TYPE_CHECKING:
+    from detcore.area.files.formats import Format
+
+FORMATS: Final[tuple[Format, ...]] = (Hdf5Frames(), NpyFrames())
+SUFFIXES: Final = tuple(dict.fromkeys(suffix for one in FORMATS for suffix in one.suffixes))
+_START = 4096  # bytes
+_REMEMBERED = 2048  # files
+_State = tuple[int, int, int] | None
+_seen: OrderedDict[tuple[str, Options, tuple[str, ...]], tuple[dict[str, _State], Contents]] = OrderedDict()
+_guard = threading.Lock()
+
+
+def format_of(path: str) -> Format:
+    """Return the format that a file has.
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it cannot be opened.
+    UnknownFormat
+        It is none of those that are known.
+    """
+    regular(path)
+    with open(path, "rb") as stream:  # noqa: PTH123 - called for every file of a folder
+        start = stream.read(_START)
+    for one in FORMATS:
+        if one.claims(start):
+            return one
+    names = ", ".join(one.name for one in FORMATS)
+    msg = (
+        f"{path}: none of the formats of frames ({names}); it begins with {start[:12]!r}" if start else f"{path}: empty"
+    )
+    raise UnknownFormat(msg)
+
+
+def look(path: str, options: Options, peers: tuple[str, ...] = ()) -> Contents:
+    """Return what is in a file; remembered until it, or a file that it needs, changes.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read.
+    """
+    near = tuple(one for one in peers if Path(one).parent == Path(path).parent)
+    key = (path, options, near)
+    with _guard:
+        known = _seen.get(key)
+    if known is not None and all(_state(one) == state for one, state in known[0].items()):
+        return known[1]
+    before = _state(path)
+    contents = format_of(path).look(path, options, near)
+    needed = {one.path for one in contents.stacks} | {one.part for one in contents.problems}
+    states = {one: _state(one) for one in needed} | {path: before}
+    with _guard:
+        _seen[key] = (states, contents)
+        while len(_seen) > _REMEMBERED:
+            _seen.popitem(last=False)
+    return contents
+
+
+def _state(path: str) -> _State:
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - called often
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
