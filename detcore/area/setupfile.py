@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from detcore.area.images.geometry import Geometry
 from detcore.area.setupsections import (
@@ -220,7 +220,7 @@ def _built(values: dict[str, Any]) -> Setup:
 
 def _plain(value: Any) -> Any:
     """Return YAML's types, without the fields of sections that are none."""
-    if hasattr(value, "model_fields"):
+    if isinstance(value, BaseModel):
         fields = type(value).model_fields
         return {
             name: _plain(one)
