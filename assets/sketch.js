@@ -34,7 +34,7 @@ const LOST_MS = 1000; // an answer that has not come by then is not waited for
 const GRACE_MS = 600; // the owner may show its new list a moment after it answered
 const LOOK_MS = 300;
 const TAP_PX = 4;
-const CURSORS = ["move", "crosshair", "grab", "pointer", "none"];
+const CURSORS = ["move", "crosshair", "grab", "pointer"];
 
 function make(tag, classes, parent, text) {
   const made = document.createElement(tag);
@@ -111,7 +111,7 @@ export function render({ model }) {
   const local = { mode: null, kind: "roi", radius: 8, selected: null };
   const told = { number: 0, choice: 0, drag: 0, drag_at: 0, drag_due: 0 };
   const pending = new Map(); // id -> { shape, number, at }: what the server has not shown yet
-  let adding = null; // the same for what is new
+  let adding = []; // the same for what is new
   let draft = null; // the corners of a polygon so far, or the line of a brush
   let act = null; // what the pressed mouse does
   let pointer = null, over = false, hovered = null;
@@ -154,13 +154,13 @@ export function render({ model }) {
   }
 
   function edited(id, shape) {
-    pending.set(id, { shape, number: send({ do: "change", id, shape }), at: performance.now() });
+    pending.set(id, { shape, number: send({ do: "change", id, shape }) });
   }
 
   function added(shape) {
-    adding = { shape, number: 0, at: performance.now() };
     if (!STAY.includes(local.mode)) local.mode = null;
-    told.choice = adding.number = send({ do: "add", shape });
+    told.choice = send({ do: "add", shape });
+    adding.push({ shape, number: told.choice });
     show_tools();
   }
 
@@ -183,7 +183,7 @@ export function render({ model }) {
     marks = plain(model.marks) ?? [];
     const known = new Map(marks.map((mark) => [mark.id, mark]));
     for (const [id, { number }] of pending) if (!known.has(id) || number <= model.answer + 1) pending.delete(id);
-    adding = null;
+    adding = adding.filter((each) => each.number > model.answer + 1);
     if (act?.id && !known.has(act.id)) act = null;
     invalidate();
   }
@@ -191,15 +191,14 @@ export function render({ model }) {
   function hear_answer() {
     if (told.choice <= model.answer) hear_state();
     const now = performance.now(), answer = model.answer;
-    for (const [id, wish] of pending) if (wish.number <= answer) wish.until ??= now + GRACE_MS;
-    if (adding && adding.number <= answer) adding.until ??= now + GRACE_MS;
-    if (pending.size || adding) setTimeout(expire, GRACE_MS + 20);
+    for (const wish of [...pending.values(), ...adding]) if (wish.number <= answer) wish.until ??= now + GRACE_MS;
+    if (pending.size || adding.length) setTimeout(expire, GRACE_MS + 20);
   }
 
   function expire() {
     const now = performance.now();
     for (const [id, { until }] of pending) if (until <= now) pending.delete(id);
-    if (adding?.until <= now) adding = null;
+    adding = adding.filter((each) => !(each.until <= now));
     invalidate();
   }
 
@@ -230,7 +229,9 @@ export function render({ model }) {
     const said = state.note || (local.mode ? LABELLED[local.mode][1] : "");
     if (hint.textContent != said) hint.textContent = hint.title = said;
     hint.classList.toggle("warn", Boolean(state.note));
-    if (host) host.dataset.sketch = local.mode ? "crosshair" : "";
+    if (!host) return;
+    host.dataset.sketch = local.mode ? "crosshair" : "";
+    host.toggleAttribute("data-drawing", Boolean(local.mode));
   }
 
   function resize_brush(radius) {
@@ -246,6 +247,7 @@ export function render({ model }) {
   // --- the figure
 
   function attach() {
+    if (!place.isConnected) return detach();
     const view = globalThis.Bokeh?.index?.find_one_by_id?.(model.figure);
     const el = view?.canvas_view?.el;
     if (el === host && el?.isConnected && canvas?.isConnected) {
@@ -263,7 +265,8 @@ export function render({ model }) {
     view.canvas_view.events_el.before(canvas);
     ctx = canvas.getContext("2d");
     // Bokeh sets its own cursors on the element; a rule that is more important wins.
-    sheet = make("style", "", null, CURSORS.map((name) => `:host([data-sketch="${name}"]) .bk-events { cursor: ${name} !important }`).join("\n"));
+    const rules = CURSORS.map((name) => `:host([data-sketch="${name}"]) .bk-events { cursor: ${name} !important }`);
+    sheet = make("style", "", null, [...rules, ":host([data-drawing]) .bk-events { touch-action: none !important }"].join("\n"));
     view.canvas_view.shadow_el.append(sheet);
     for (const [name, listener] of listeners) host.addEventListener(name, listener, { capture: true });
     for (const each of [view.model, view.model.x_range, view.model.y_range]) {
@@ -282,6 +285,7 @@ export function render({ model }) {
     canvas.remove();
     sheet.remove();
     delete host.dataset.sketch;
+    delete host.dataset.drawing;
     delete host.dc_sketch;
     host = figure = canvas = ctx = null;
     draft = act = pointer = null;
@@ -339,8 +343,7 @@ export function render({ model }) {
     });
     if (chosen && !chosen.fixed && !local.mode) paintGrips(ctx, gripsOf(shapeOf(chosen), map), colourOf(chosen));
     const ink = INK[local.kind] ?? INK.roi, plainly = { selected: false, faint: false, dashed: local.kind == "subtract" };
-    const fresh = (act?.does == "draw" && act.shape) || adding?.shape;
-    if (fresh) paintShape(ctx, fresh, ink, plainly, map);
+    for (const { shape } of [...adding, ...(act?.does == "draw" && act.shape ? [act] : [])]) paintShape(ctx, shape, ink, plainly, map);
     if (draft) paintDraft(map, ink);
     if (local.mode == "brush" && pointer && over) {
       ctx.beginPath();
@@ -427,7 +430,9 @@ export function render({ model }) {
 
   function grab(event) {
     host.setPointerCapture(event.pointerId);
-    figure.canvas_view.events_el.focus({ preventScroll: true });
+    let typing = document.activeElement; // keys are no longer meant for a field that was written in
+    while (typing?.shadowRoot?.activeElement) typing = typing.shadowRoot.activeElement;
+    typing?.blur?.();
     quiet();
   }
 
@@ -452,8 +457,8 @@ export function render({ model }) {
     } else act = { does: "draw", from: at, start: p, shape: local.mode == "point" ? drawn("point", at, at) : null, moved: false };
   }
 
-  function close() {
-    const shape = draft;
+  function close(freely = false) {
+    const map = mapOf(), shape = freely && map ? thinned(draft, 1 / map.scale) : draft;
     draft = act = null;
     if (shape && shape.xs.length > 2) added(shape);
     invalidate();
@@ -510,7 +515,7 @@ export function render({ model }) {
     if (done.does == "tap") {
       if (!done.moved && map && within(placeOf(event), map.box)) pick(done.found?.mark.id ?? null);
     } else if (done.does == "corners") {
-      if (done.freely && draft?.xs.length > 2) close();
+      if (done.freely && draft?.xs.length > 2) close(true);
     } else if (done.does == "draw") {
       if (done.shape) added(done.shape);
     } else if (done.does == "change") {
@@ -603,6 +608,6 @@ export function render({ model }) {
   hear_marks();
   hear_state();
   attach();
-  place.dc_sketch = { stats, local, look: () => ({ attached: Boolean(canvas?.isConnected), marks: marks.length, pending: pending.size, adding: Boolean(adding), draft, act }) };
+  place.dc_sketch = { stats, local, look: () => ({ attached: Boolean(canvas?.isConnected), marks: marks.length, pending: pending.size, adding: adding.length, draft, act }) };
   return place;
 }

@@ -5,7 +5,8 @@ const GRIP_PX = 9; // within which a press means a handle, a corner, an edge
 const TURN_PX = 26; // how far the handle that turns is from the shape
 const ARROW_PX = 56; // length of the arrow of a half-plane
 const MOST_POINTS = 10000; // the server takes no more
-const SHOWN_CORNERS = 400; // of a polygon with handles at its corners
+const SHOWN_CORNERS = 1000; // of a polygon with handles at its corners
+const APART_PX = 11; // between two of them, else one would hide the other
 const ROUND = 96; // corners of a drawn ellipse
 const LEAST = 0.01; // the smallest size, image pixels
 const RAD = Math.PI / 180;
@@ -82,14 +83,20 @@ function inside(p, lines) {
 // The line and the arrow of a half-plane on the screen.
 function frontOf(shape, map) {
   const [cos, sin] = turned(shape.angle), far = 10;
-  const at = map.to([shape.x, shape.y]);
+  let at = map.to([shape.x, shape.y]);
   const unit = (p) => {
     const [dx, dy] = [p[0] - at[0], p[1] - at[1]], size = Math.hypot(dx, dy) || 1;
     return [dx / size, dy / size];
   };
+  const { left, top, width, height } = map.box;
   const along = unit(map.to([shape.x - far * sin, shape.y + far * cos]));
   const ahead = unit(map.to([shape.x + far * cos, shape.y + far * sin]));
-  const reach = map.box.width + map.box.height + between(at, [map.box.left, map.box.top]);
+  if (at[0] < left || at[1] < top || at[0] > left + width || at[1] > top + height) {
+    // the arrow stands on the part of the line that is nearest to the middle of what is looked at
+    const t = (left + width / 2 - at[0]) * along[0] + (top + height / 2 - at[1]) * along[1];
+    at = [at[0] + t * along[0], at[1] + t * along[1]];
+  }
+  const reach = width + height + between(at, [left, top]);
   const ends = [-reach, reach].map((t) => [at[0] + t * along[0], at[1] + t * along[1]]);
   return { at, ends, ahead, reach, tip: [at[0] + ARROW_PX * ahead[0], at[1] + ARROW_PX * ahead[1]] };
 }
@@ -142,10 +149,19 @@ function gripsOf(shape, map) {
       const next = points[(n + 1) % points.length];
       if (between(at, next) > 5 * GRIP_PX) grips.push({ does: "insert", n: n + 1, at: [(at[0] + next[0]) / 2, (at[1] + next[1]) / 2] });
     });
-    return [...grips, ...points.map((at, n) => ({ does: "corner", n, at }))];
+    let last = null;
+    points.forEach((at, n) => {
+      if (last && between(at, last) < APART_PX) return;
+      last = at;
+      grips.push({ does: "corner", n, at });
+    });
+    return grips;
   }
   if (kind == "brush") return [{ does: "brush", at: to([shape.xs[0] + shape.radius, shape.ys[0]]) }];
-  if (kind == "half_plane") return [{ does: "aim", at: frontOf(shape, map).tip }];
+  if (kind == "half_plane") {
+    const { at, tip } = frontOf(shape, map);
+    return [{ does: "aim", at: tip, about: map.from(at) }];
+  }
   return [];
 }
 
@@ -204,7 +220,7 @@ function dragged(shape, grip, from, now, even) {
     return { ...shape, xs, ys };
   }
   if (grip.does == "brush") return { ...shape, radius: clamp(0.5, between(now, [shape.xs[0], shape.ys[0]]), 1000) };
-  return { ...shape, angle: step(angleOf([x, y], now)) };
+  return { ...shape, x: grip.about[0], y: grip.about[1], angle: step(angleOf(grip.about, now)) };
 }
 
 // What is drawn by a drag from one place to another; nothing if it has no size.
@@ -234,4 +250,22 @@ function lengthened(shape, p) {
   let [xs, ys] = [[...shape.xs, at[0]], [...shape.ys, at[1]]];
   if (xs.length > MOST_POINTS) [xs, ys] = [xs, ys].map((values) => values.filter((_, n) => n % 2 == 0 || n == values.length - 1));
   return { ...shape, xs, ys };
+}
+
+// Leaves out the places of a line that are not further than `off` from the line through the others (Douglas and Peucker).
+function thinned(shape, off) {
+  const points = shape.xs.map((x, n) => [x, shape.ys[n]]), kept = new Set([0, points.length - 1]), open = [[0, points.length - 1]];
+  while (open.length) {
+    const [first, last] = open.pop();
+    let [far, at] = [off, 0];
+    for (let n = first + 1; n < last; n++) {
+      const away = distance(points[n], [points[first], points[last]], false);
+      if (away > far) [far, at] = [away, n];
+    }
+    if (!at) continue;
+    kept.add(at);
+    open.push([first, at], [at, last]);
+  }
+  const keep = points.filter((_, n) => kept.has(n));
+  return keep.length > 2 ? { ...shape, xs: keep.map((p) => p[0]), ys: keep.map((p) => p[1]) } : shape;
 }
