@@ -1,0 +1,116 @@
+"""The panel that compares common modes by the noise that they leave, and takes one into the setup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.models import FactorRange
+from typing_extensions import override
+
+from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel, button, digits
+from dashboard.tabs.parts import NUMBER, column, text
+from dashboard.views.table import Table
+from detcore import area
+
+if TYPE_CHECKING:
+    import threading
+
+COLUMNS = {"preset": "Preset", "noise": "Noise (ADU)", "gain": "vs. none", "meaning": "What it does"}
+NOTHING = "default of the detector"
+
+
+class CommonPanel(Panel):
+    """A table of presets with the noise of each; a click takes one into the setup."""
+
+    def __init__(self, acts: Acts) -> None:
+        super().__init__()
+        self._acts = acts
+        self._shown: object = None
+        self._presets: list[int] = []
+        self._frames = pmui.IntInput(label="Frames", value=30, start=3, end=500, width=70, **NUMBER)
+        self._compare = button("Compare noise", self._compared, "each preset on the same frames", icon="compare_arrows")
+        self._cancel = button("Cancel", lambda _: self._stop(), icon="cancel", visible=False)
+        self._none = button("No common mode", lambda _: self._take(0), "take it out of the setup")
+        self._default = button("Default", lambda _: self._take(None), "what the type of the detector recommends")
+        self._words, self._advice = text(), text()
+        self.table = Table(COLUMNS, widths={"preset": 66, "noise": 98, "gain": 78}, on_click=self._clicked, sortable=False)
+        bar = pn.FlexBox(self._frames, self._compare, self._cancel, self._none, self._default, **TIGHT)
+        self.view = pn.Column(
+            bar, self.error, self._words, self._advice, column(self.table.widget), sizing_mode="stretch_both", margin=0
+        )
+
+    # --- what the viewer does
+
+    def _compared(self, _: object) -> None:
+        work = self._acts.work
+        facts, count = work.facts, int(self._frames.value or 30)
+        if facts is None:
+            self.complain("There are no frames yet: wait for them.")
+            return
+        setup, good = self._acts.desk.setup, work.evaluation.good_raw if work.evaluation is not None else None
+
+        def make(cancel: threading.Event) -> Any:
+            return compared(facts, setup, good, count, cancel)
+
+        work.compare(object(), make)
+
+    def _stop(self) -> None:
+        self._acts.work.cancel()
+        self._acts.session.refresh()
+
+    def _take(self, preset: int | None) -> None:
+        self._acts.edit(f"common mode {NOTHING if preset is None else preset}", common_mode=preset)
+
+    def _clicked(self, number: int) -> None:
+        if 0 <= number < len(self._presets):
+            self._take(self._presets[number])
+
+    # --- what is shown
+
+    @override
+    def show(self, now: Now) -> None:
+        mode = now.desk.setup.common_mode
+        words = NOTHING if mode is None else f"preset {mode}" if isinstance(mode, int) else f"{len(mode)} own steps"
+        line = f"In the setup: {words}. Click a row to take its preset."
+        if line != self._words.text:
+            self._words.text = line
+        if now.facts is None:
+            return
+        if not self._presets:
+            self._list(now.facts, None)
+        advice = area.recommendation(now.facts.detector.type)
+        if advice != self._advice.text:
+            self._advice.text = advice
+
+    def _list(self, facts: Any, noises: dict[int, float] | None) -> None:
+        presets = area.presets(facts.detector.type)
+        self._presets = list(presets)
+        none = noises.get(0) if noises else None
+        rows = []
+        for number, preset in presets.items():
+            noise = noises.get(number) if noises else None
+            change = "" if noise is None or not none else f"{100 * (noise / none - 1):+.1f} %"
+            rows.append({
+                "preset": str(number), "noise": digits(noise) if noises else "", "gain": change, "meaning": preset.meaning,
+            })  # fmt: skip
+        self.table.show(pd.DataFrame(rows, columns=list(COLUMNS)))
+
+    @override
+    def fill(self, now: Now) -> None:
+        work = now.work
+        self.complain(work.problems.get("common", ""))
+        self._cancel.visible = work.comparing
+        self._compare.loading = work.comparing
+        if work.noises is not None and work.noises is not self._shown and now.facts is not None:
+            self._shown = work.noises
+            data = work.noises
+            self._list(now.facts, dict(zip(map(int, data["preset"].values), data["noise"].values.tolist(), strict=True)))
+
+
+def compared(facts: Any, setup: area.Setup, good: Any, count: int, cancel: threading.Event) -> Any:
+    """Compare presets on the first frames of a run."""
+    raise NotImplementedError

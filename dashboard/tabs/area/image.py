@@ -1,0 +1,165 @@
+"""The image of the area tab: an average or one frame, with the mask, the regions and the rings drawn over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.models import ColumnDataSource
+
+from dashboard.tabs.area.look import KINDS
+from dashboard.tabs.parts import COMPACT, NUMBER, pane
+from dashboard.views.image import ImageView
+from dashboard.views.push import push
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dashboard.tabs.area.look import Look
+    from dashboard.tabs.area.science import Evaluation, Picture
+    from dashboard.views.viewport import Run
+
+STEP: dict[str, Any] = {"size": "small", "margin": (4, 0)}
+RING = "#ff2fd6"  # not among the colours of values, nor of the mask
+NAMES = {"mean": "Mean", "std": "Standard deviation", "median": "Median", "max": "Maximum", "hits": "Hits"}
+
+
+class ImagePanel:
+    """The image with the bar above it.
+
+    Parameters
+    ----------
+    want
+        Called with changed fields of `Look`.
+    run
+        Where pictures are made; see `dashboard.views.viewport`.
+    wall
+        For a wall display.
+    """
+
+    def __init__(self, want: Callable[..., None], run: Run | None, *, wall: bool) -> None:
+        self._want, self._wall = want, wall
+        self._quiet = False
+        self._shown: object = None
+        self._frames = 0
+        self.image = ImageView(run=run, log=True, wall=wall)
+        self.figure = plot = self.image.figure
+        plot.name = "area-image"
+        self._rings = ColumnDataSource({"xs": [], "ys": []}, name="area-rings")
+        plot.multi_line("xs", "ys", source=self._rings, line_color=RING, line_width=1.4, line_dash="dashed", line_alpha=0.9)
+        self._beam = ColumnDataSource({"x": [], "y": []}, name="area-beam")
+        plot.scatter(
+            "x", "y", source=self._beam, marker="cross", size=22, line_color=RING, line_width=2, level="overlay"
+        )
+        self._points = ColumnDataSource({"x": [], "y": []}, name="area-points")
+        plot.scatter(
+            "x", "y", source=self._points, marker="circle_x", size=13, line_color=RING, fill_color=None, line_width=2,
+            level="overlay",
+        )  # fmt: skip
+        self.bar = None if wall else self._bar()
+
+    def _bar(self) -> pn.viewable.Viewable:
+        want = self._want
+        self._kind = pmui.RadioButtonGroup(
+            options={label: name for name, label in KINDS.items()}, value="mean", **COMPACT
+        )
+        self._kind.param.watch(lambda event: self._asked(image=event.new), "value")
+        self._back = pmui.IconButton(
+            icon="chevron_left", description="Previous frame", on_click=lambda _: self.go(-1), **STEP
+        )
+        self._next = pmui.IconButton(
+            icon="chevron_right", description="Next frame", on_click=lambda _: self.go(1), **STEP
+        )
+        self._slider = pmui.IntSlider(
+            label="", show_value=False, value=0, start=0, end=1, size="small", width=110, margin=(2, 10)
+        )
+        self._slider.param.watch(lambda event: self._typed(event.new), "value_throttled")
+        self._number = pmui.IntInput(label="Frame", value=0, start=0, width=66, **NUMBER)
+        self._number.param.watch(lambda event: self._typed(event.new), "value")
+        self._scale = pmui.RadioButtonGroup(options={"Log": "log", "Lin": "linear"}, value="log", **COMPACT)
+        self._scale.param.watch(lambda event: self._asked(scale=event.new), "value")
+        self._lowest = pmui.FloatInput(label="Low %", value=1.0, start=0.0, end=100.0, step=0.5, width=58, **NUMBER)
+        self._highest = pmui.FloatInput(label="High %", value=99.7, start=0.0, end=100.0, step=0.1, width=58, **NUMBER)
+        for name, widget in (("lowest", self._lowest), ("highest", self._highest)):
+            widget.param.watch(lambda event, name=name: self._percentile(name, event.new), "value")
+        self._mask = pmui.Checkbox(label="Mask", value=True, size="small", margin=(3, 4))
+        self._mask.param.watch(lambda event: want(mask=bool(event.new)), "value")
+        return pn.FlexBox(
+            self._kind, self._back, self._number, self._next, self._slider, self._scale, self._lowest, self._highest,
+            self._mask, sizing_mode="stretch_width", margin=0, align_items="center",
+        )  # fmt: skip
+
+    # --- what the viewer does
+
+    def _asked(self, **changes: Any) -> None:
+        if not self._quiet:
+            self._want(**changes)
+
+    def _percentile(self, name: str, value: object) -> None:
+        if isinstance(value, int | float):
+            self._asked(**{name: float(value), "low": None, "high": None})
+
+    def _typed(self, number: object) -> None:
+        if isinstance(number, int) and not self._quiet:
+            self._want(image="frame", frame=self._within(number))
+
+    def _within(self, number: int) -> int:
+        return min(max(number, 0), max(self._frames - 1, 0))
+
+    def go(self, step: int) -> None:
+        """Go to the next frame or to the one before."""
+        self._typed(int(self._number.value or 0) + step)
+
+    # --- what is shown
+
+    def show(self, look: Look, frames: int) -> None:
+        """Show what is wished now.
+
+        Parameters
+        ----------
+        look
+            What is wished.
+        frames
+            How many there are.
+        """
+        self._quiet, self._frames = True, frames
+        self._kind.value, self._scale.value, self._mask.value = look.image, look.scale, look.mask
+        self._lowest.value, self._highest.value = look.lowest, look.highest
+        last = max(frames - 1, 1)
+        if self._slider.end != last:
+            self._slider.end = last
+        if self._number.end != last:
+            self._number.end = last
+        at = self._within(look.frame) if frames else look.frame
+        if frames:
+            self._slider.value = at
+        self._number.value = at
+        self._quiet = False
+
+    def fill(self, picture: Picture, evaluation: Evaluation | None, look: Look) -> None:
+        """Draw the image with the colours and the rings that are wished."""
+        limits = evaluation.limits if evaluation is not None else None
+        key = (picture, look.scale, limits)
+        if key == self._shown:
+            return
+        self._shown = key
+        self.image.arrange(log=look.scale == "log", limits=limits if limits else "robust")
+        saturated = picture.saturated if look.image in {"frame", "max"} else None
+        self.image.show(
+            picture.values, mask=picture.gaps, title=picture.title, value_label=picture.unit, saturated=saturated
+        )
+
+    def overlay(self, rings: list[np.ndarray[Any, Any]], beam: tuple[float, float] | None) -> None:
+        """Draw rings, each (2, point), and the beam."""
+        push(self._rings, {"xs": [ring[0] for ring in rings], "ys": [ring[1] for ring in rings]})
+        push(self._beam, {"x": [beam[0]] if beam else [], "y": [beam[1]] if beam else []})
+
+    def picked(self, points: list[tuple[float, float]]) -> None:
+        """Show the points that were clicked on a ring."""
+        push(self._points, {"x": [x for x, _ in points], "y": [y for _, y in points]})
+
+    def body(self) -> pn.viewable.Viewable:
+        """Return the figure as a pane."""
+        return pane(self.figure)

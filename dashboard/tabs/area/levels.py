@@ -1,0 +1,204 @@
+"""The histogram of pixel values below the image: its two lines are the ends of the colours, or of a threshold of the mask."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, HoverTool, LogTickFormatter, Range1d, Span
+
+from dashboard.tabs.parts import COMPACT, pane
+from dashboard.views.push import push
+from dashboard.views.style import ACCENT, EXPECTED, MUTED, above, blank, digits, set_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+Goal = Literal["colour", "mask"]
+FLOOR = 0.5  # where no pixel at all is drawn on the logarithmic axis
+SETTLED_MS = 200
+BINS = 160
+SAMPLES = 2_000_000  # of pixels that are counted: the rest looks the same
+
+
+def counted(values: NDArray[Any], good: NDArray[np.bool_] | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return edges and counts of the good pixels, for the screen: from the lowest to the highest of all but the outermost.
+
+    Parameters
+    ----------
+    values
+        (y, x).
+    good
+        (y, x), or None for all.
+    """
+    used = values[good] if good is not None else values.ravel()
+    step = max(1, used.size // SAMPLES)
+    used = used[::step].astype(np.float64)
+    used = used[np.isfinite(used)]
+    if not used.size:
+        return np.zeros(0), np.zeros(0, np.int64)
+    low, high = (float(end) for end in np.percentile(used, [0.02, 99.98]))
+    room = 0.06 * (high - low) or 0.5
+    low, high = max(low - room, float(used.min())), min(high + room, float(used.max()))
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    whole = values.dtype.kind in "biu"
+    count = int(min(BINS, high - low + 1)) if whole and high - low < BINS else BINS
+    ends = (low - 0.5, high + 0.5) if whole and high - low < BINS else (low, high)
+    counts, edges = np.histogram(used, max(count, 1), ends)
+    return edges, counts * step
+
+
+class Levels:
+    """The histogram with two lines that are dragged.
+
+    Parameters
+    ----------
+    coloured
+        Called with the values of the first and the last colour; (None, None) takes them from percentiles again.
+    masked
+        Called with the lowest and the highest value that is not masked.
+    """
+
+    def __init__(
+        self, coloured: Callable[[float | None, float | None], None], masked: Callable[[float | None, float | None], None]
+    ) -> None:  # fmt: skip
+        self._coloured, self._masked = coloured, masked
+        self.goal: Goal = "colour"
+        self._now: dict[Goal, tuple[float | None, float | None]] = {"colour": (None, None), "mask": (None, None)}
+        self._quiet = False
+        self._settling: Any = None
+        self._shown: object = None
+        self.figure = plot = blank("Value of a pixel (ADU)", "Pixels", tools="xpan,xwheel_zoom,reset,save")
+        plot.name = "area-levels"
+        plot.x_range, plot.y_range = Range1d(0, 1), Range1d(FLOOR, 10)
+        set_scale(plot, "y", log=True)
+        plot.yaxis.formatter = LogTickFormatter()
+        plot.xaxis.formatter = digits()
+        plot.xgrid.grid_line_color = None
+        self.source = ColumnDataSource(
+            {name: [] for name in ("left", "right", "top", "bottom", "count")}, name="area-values"
+        )
+        bars = plot.quad(
+            "left", "right", "top", "bottom", source=self.source, fill_color=ACCENT, fill_alpha=0.5, line_color=None
+        )
+        tips = [("Values", "@left{0,0.[00]} to @right{0,0.[00]}"), ("Pixels", "@count{0,0}")]
+        plot.add_tools(HoverTool(renderers=[bars], tooltips=tips))
+        shade = {"fill_color": MUTED, "fill_alpha": 0.22, "line_color": None}
+        self._below, self._over = BoxAnnotation(right=0, **shade), BoxAnnotation(left=1, **shade)
+        style = {"dimension": "height", "line_color": EXPECTED, "line_width": 3, "editable": True}
+        self._low = Span(location=0, name="area-low", **style)
+        self._high = Span(location=1, name="area-high", **style)
+        for part in (self._below, self._over, self._low, self._high):
+            plot.add_layout(part)
+        for line, box, side in ((self._low, self._below, "right"), (self._high, self._over, "left")):
+            line.js_on_change("location", CustomJS(args={"box": box, "side": side}, code="box[side] = cb_obj.location"))
+            line.on_change("location", self._dragged)
+        self._goal = pmui.RadioButtonGroup(
+            options={"Colours": "colour", "Mask outside": "mask"}, value="colour", orientation="vertical", **COMPACT
+        )
+        self._goal.param.watch(self._aimed, "value")
+        again = pmui.Button(
+            label="Auto", description="Colours from the percentiles again; no threshold", size="small",
+            variant="text", margin=(0, 4), on_click=lambda _: self._tell(None, None),
+        )  # fmt: skip
+        side = pn.Column(self._goal, again, width=112, margin=0)
+        self.view = pn.Row(
+            side, pane(plot), sizing_mode="stretch_both", margin=0, min_height=104, styles={"flex": "0 0 19%"}
+        )
+
+    def _aimed(self, event: Any) -> None:
+        self.goal = event.new
+        self._shown = None
+        self._place()
+
+    def _tell(self, low: float | None, high: float | None) -> None:
+        (self._coloured if self.goal == "colour" else self._masked)(low, high)
+
+    def _dragged(self, attr: str, old: object, new: object) -> None:  # noqa: ARG002 - the signature that Bokeh calls
+        document = self.figure.document
+        if self._quiet or document is None:
+            return
+        if self._settling is not None:
+            document.remove_timeout_callback(self._settling)
+        self._settling = document.add_timeout_callback(self._rested, SETTLED_MS)
+
+    def _rested(self) -> None:
+        self._settling = None
+        ends = []
+        for line in (self._low, self._high):
+            place = line.location
+            if not isinstance(place, int | float) or not math.isfinite(place):
+                self._place()
+                return
+            ends.append(float(f"{place:.5g}"))
+        low, high = sorted(ends)
+        first, last = self.figure.x_range.reset_start, self.figure.x_range.reset_end
+        if self.goal == "mask":  # a line that was left at the edge is no limit
+            width = 0.012 * (last - first)
+            self._tell(low if low > first + width else None, high if high < last - width else None)
+        elif low < high:
+            self._tell(low, high)
+        self._place()
+
+    def show(self, colour: tuple[float, float] | None, mask: tuple[float | None, float | None]) -> None:
+        """Show which ends are in force."""
+        now: dict[Goal, tuple[float | None, float | None]] = {"colour": colour or (None, None), "mask": mask}
+        if now != self._now:
+            self._now = now
+            self._place()
+
+    def _place(self) -> None:
+        first, last = float(self.figure.x_range.reset_start or 0), float(self.figure.x_range.reset_end or 1)
+        low, high = self._now[self.goal]
+        self._quiet = True
+        for line, box, side, at in (
+            (self._low, self._below, "right", first if low is None else low),
+            (self._high, self._over, "left", last if high is None else high),
+        ):
+            if line.location != at:
+                line.location = at
+            if getattr(box, side) != at:
+                setattr(box, side, at)
+        self._quiet = False
+
+    def fill(self, edges: NDArray[np.float64], counts: NDArray[np.int64], label: str, words: str) -> None:
+        """Draw how many pixels have which value.
+
+        Parameters
+        ----------
+        edges, counts
+            See `counted`.
+        label
+            What the values are, with the unit.
+        words
+            Of which image.
+        """
+        if self._shown is edges:
+            return
+        self._shown = edges
+        plot = self.figure
+        if plot.xaxis[0].axis_label != label:
+            plot.xaxis[0].axis_label = label
+        bars = {
+            "left": edges[:-1], "right": edges[1:], "top": np.where(counts > 0, counts, FLOOR).astype(float),
+            "bottom": np.full(len(counts), FLOOR), "count": counts.astype(float),
+        }  # fmt: skip
+        push(self.source, bars)
+        if len(edges) > 1:
+            room = 0.02 * float(edges[-1] - edges[0])
+            ends = (float(edges[0]) - room, float(edges[-1]) + room)
+            if (plot.x_range.reset_start, plot.x_range.reset_end) != ends:
+                plot.x_range.update(start=ends[0], end=ends[1], reset_start=ends[0], reset_end=ends[1])
+            top = above(float(max(counts.max(initial=1), 1))) ** 1.06
+            if plot.y_range.reset_end != top:
+                plot.y_range.update(start=FLOOR, end=top, reset_start=FLOOR, reset_end=top)
+        title = f"Values of the good pixels{words}: drag the lines"
+        if plot.title.text != title:
+            plot.title.text = title
+        self._place()

@@ -1,0 +1,326 @@
+"""What the area tab shows of an image, asked of detcore in a thread: raster, numbers of regions, profile, rings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dashboard.tabs.area.drawn import roi_region
+from dashboard.tabs.area.levels import counted
+from dashboard.tabs.area.profilepanel import CAKE, section_of
+from dashboard.tabs.area.roipanel import ends_of
+from detcore import area
+from detcore.image import BITS, Panels, good_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+
+
+
+SAMPLES = 400_000  # of pixels that decide the colours
+AXES = ("q", "two_theta", "radius")
+SHOWN = {"q": "q", "two_theta": "2theta", "radius": "radius"}
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What files hold.
+
+    Parameters
+    ----------
+    key
+        Equal for the same state of the same files.
+    source
+        What reads them.
+    detector
+        With its constants.
+    n_frames
+        How many there are.
+    paths
+        The files, resolved.
+    """
+
+    key: Hashable
+    source: Any
+    detector: area.Detector
+    n_frames: int
+    paths: tuple[str, ...]
+
+    @property
+    def panels(self) -> Panels:
+        """Where the panels of the detector are."""
+        detector = self.detector
+        if not detector.tiled:
+            return Panels(asic=detector.asic)
+        return Panels(iy=detector.map.iy, ix=detector.map.ix, asic=detector.asic)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image that is shown, and what it is made of.
+
+    Parameters
+    ----------
+    raw
+        Shape of a raw frame: float32 or the type of the file.
+    values
+        (y, x), assembled.
+    title, unit
+        What it is.
+    gaps
+        (y, x) bits where no pixel is; None if there is one everywhere.
+    saturated
+        From which value on pixels of a frame are saturated.
+    """
+
+    raw: NDArray[Any]
+    values: NDArray[Any]
+    title: str
+    unit: str = "ADU"
+    gaps: NDArray[np.uint32] | None = None
+    saturated: float | None = None
+
+    @classmethod
+    def of(
+        cls, raw: NDArray[Any], detector: area.Detector, title: str, unit: str, *, saturated: float | None = None
+    ) -> Picture:
+        """Assemble an image for the screen."""
+        values = np.asarray(detector.assemble(raw))
+        gaps = None
+        if detector.tiled:
+            there = detector.assemble(np.ones(detector.shape, np.float32), 0.0) > 0
+            gaps = np.where(there, np.uint32(0), np.uint32(1 << BITS["gap"]))
+        return cls(np.asarray(raw), values, title, unit, gaps, saturated)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is computed, apart from what always is."""
+
+    panel: str = "mask"
+    cake: bool = False
+    rings: bool = False
+    calibrant: str = ""
+    lowest: float = 1.0
+    highest: float = 99.7
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """What follows from an image and a setup.
+
+    Parameters
+    ----------
+    raster
+        (y, x) bits of the assembled image; `good_raw` in the shape of a raw frame.
+    counts
+        Pixels that are masked, and by which reason.
+    limits
+        Values of the first and the last colour.
+    edges, histogram
+        Of the good pixels.
+    rois, projections
+        By name of the region.
+    profile, cake
+        On the radial axis, and azimuth.
+    rings
+        (2, point) each.
+    marks
+        Places of the rings of the calibrant on the radial axis.
+    problems
+        Words for each panel where something went wrong.
+    failed
+        Words for each operation that could not be taken.
+    """
+
+    title: str = ""
+    raster: NDArray[np.uint32] | None = None
+    good_raw: NDArray[np.bool_] | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
+    edges: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    rois: dict[str, dict[str, float]] | None = None
+    projections: dict[str, dict[str, tuple[NDArray[Any], NDArray[Any]]]] = field(default_factory=dict)
+    profile: xr.Dataset | None = None
+    cake: xr.Dataset | None = None
+    rings: list[NDArray[np.float64]] = field(default_factory=list)
+    marks: tuple[float, ...] = ()
+    problems: dict[str, str] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+def evaluate(picture: Picture, facts: Facts, setup: area.Setup, arrays: Mapping[str, Any], wish: Wish) -> Evaluation:
+    """Work out what is shown; what goes wrong with one part is told there and does not hide the others."""
+    found = Evaluation(title=f"of {picture.title}")
+    raw, found.failed, problem = raster_of(facts, setup, arrays)
+    if problem:
+        found.problems["mask"] = problem
+    found.good_raw = good_pixels(raw)
+    found.raster = assembled(raw, facts.detector, picture)
+    found.counts = counts_of(raw)
+    good = good_pixels(found.raster)
+    found.limits = limits_of(picture.values, good, wish)
+    found.edges, found.histogram = counted(picture.values, good)
+    _regions(found, picture, setup, good)
+    if wish.panel == "profile":
+        _profile(found, picture, facts, setup, wish)
+    if wish.rings:
+        _rings(found, facts, setup, wish)
+    return found
+
+
+def raster_of(
+    facts: Facts, setup: area.Setup, arrays: Mapping[str, Any]
+) -> tuple[NDArray[np.uint32], dict[int, str], str]:
+    """Return the raster of a raw frame, what went wrong with which operation, and with the rest."""
+    detector, panels, failed, problem = facts.detector, facts.panels, {}, ""
+    raster = np.zeros(detector.shape, np.uint32)
+    if detector.pixel_mask is not None:
+        raster |= detector.pixel_mask
+    try:
+        if setup.psana_options:
+            kept = area.psana_mask(detector, **dict.fromkeys(setup.psana_options, True))
+            raster[kept == 0] |= np.uint32(1 << BITS["user"])
+    except ValueError as error:
+        problem = str(error)
+    for place, operation in enumerate(setup.mask):
+        if operation.enabled:
+            before = raster.copy()
+            try:
+                operation.apply(raster, arrays, panels if detector.tiled or detector.asic else None)
+            except (ValueError, OSError) as error:
+                failed[place] = str(error)
+                raster = before
+    return raster, failed, problem
+
+
+def assembled(raw: NDArray[np.uint32], detector: area.Detector, picture: Picture) -> NDArray[np.uint32]:
+    """Return the bits of the image pixels; those of gaps say that they are."""
+    if not detector.tiled:
+        return raw
+    image = np.zeros(picture.values.shape, np.uint32)
+    image[detector.map.iy, detector.map.ix] = raw
+    return image if picture.gaps is None else image | picture.gaps
+
+
+def counts_of(raster: NDArray[np.uint32]) -> dict[str, int]:
+    """Return how many pixels are masked, then how many have which bit."""
+    counts = {"masked": int(np.count_nonzero(~good_pixels(raster)))}
+    for name, bit in BITS.items():
+        counts[name] = int(np.count_nonzero(raster & np.uint32(1 << bit)))
+    return counts
+
+
+def limits_of(values: NDArray[Any], good: NDArray[np.bool_], wish: Wish) -> tuple[float, float] | None:
+    """Return the values of the first and last colour: given, or percentiles of the good pixels."""
+    used = values[good]
+    used = used[:: max(1, used.size // SAMPLES)]
+    used = used[np.isfinite(used)]
+    if not used.size:
+        return None
+    low, high = (float(end) for end in np.percentile(used, sorted((wish.lowest, wish.highest))))
+    low = wish.low if wish.low is not None else low
+    high = wish.high if wish.high is not None else high
+    return (low, high) if low < high else (low, low + max(abs(low) * 1e-3, 1e-3))
+
+
+def _regions(found: Evaluation, picture: Picture, setup: area.Setup, good: NDArray[np.bool_]) -> None:
+    numbers: dict[str, dict[str, float]] = {}
+    wrong = []
+    for roi in setup.rois:
+        region = roi_region(roi)
+        if region is None:
+            wrong.append(f"{roi.name}: is on a panel; its numbers come with the values of each event")
+            continue
+        try:
+            numbers[roi.name], found.projections[roi.name] = region_of(picture.values, region, good, ends_of(roi.threshold))
+        except ValueError as error:
+            numbers[roi.name] = {"n_valid": 0}
+            wrong.append(f"{roi.name}: {error}")
+    found.rois = numbers
+    if wrong:
+        found.problems["rois"] = "; ".join(wrong)
+
+
+def region_of(
+    values: NDArray[Any], region: Any, good: NDArray[np.bool_], limits: tuple[float | None, float | None]
+) -> tuple[dict[str, float], dict[str, tuple[NDArray[Any], NDArray[Any]]]]:
+    """Return the numbers and the projections of a region of an image.
+
+    Raises
+    ------
+    ValueError
+        It holds no pixel of the image, or none that may be used.
+    """
+    rows, columns = values.shape
+    box = region.bounding_box
+    left, top = (max(0, int(np.ceil(max(end, 0)))) for end in (box.x0, box.y0))
+    right, bottom = (int(min(np.floor(min(end, 1e9)) + 1, size)) for end, size in ((box.x1, columns), (box.y1, rows)))
+    if left >= right or top >= bottom:
+        msg = "is outside of the image"
+        raise ValueError(msg)
+    inside = region.moved(-left, -top).to_mask((bottom - top, right - left))
+    window = np.ascontiguousarray(values[top:bottom, left:right])
+    kept = inside & good[top:bottom, left:right]
+    if window.dtype.kind == "f":
+        kept &= np.isfinite(window)
+    low, high = limits
+    if low is not None or high is not None:  # outside of the threshold a pixel counts as 0
+        out = (window < low if low is not None else False) | (window > high if high is not None else False)
+        window = np.where(out, window.dtype.type(0), window)
+    if not kept.any():
+        msg = "has no pixel that may be used: all are masked" if inside.any() else "holds the centre of no pixel"
+        raise ValueError(msg)
+    one = area.roi_statistics(window, good=kept)
+    y, x = one.com
+    numbers = {"sum": one.sum, "mean": one.mean, "max": one.max, "x": x + left, "y": y + top, "n_valid": one.n}
+    along_x = area.roi_projection(window, axis=0, good=kept, mean=True)
+    along_y = area.roi_projection(window, axis=1, good=kept, mean=True)
+    return numbers, {
+        "along_x": (np.arange(left, right), along_x), "along_y": (np.arange(top, bottom), along_y),
+    }  # fmt: skip
+
+
+def _profile(found: Evaluation, picture: Picture, facts: Facts, setup: area.Setup, wish: Wish) -> None:
+    if setup.geometry is None:
+        found.problems["profile"] = "The setup has no beam centre yet: find it in the panel Centre."
+        return
+    section = section_of(setup)
+    if wish.cake:
+        section = section.model_copy(update={"sectors": CAKE if section.sectors == 1 else section.sectors})
+    try:
+        data = integrate(picture, facts, setup, section, found.good_raw)
+        if wish.cake:
+            found.cake = data
+        else:
+            found.profile = data
+            found.marks = places_of(setup, wish, str(data.attrs["radial"])) if wish.rings else ()
+    except ValueError as error:
+        found.problems["profile"] = str(error)
+
+
+def integrate(picture: Picture, facts: Facts, setup: area.Setup, section: Any, good: Any) -> xr.Dataset:
+    """Integrate an image as a setup says; the attribute `radial` is the unit."""
+    data = area.azimuthal(picture.raw, setup.with_(azimuthal=section), good=good, detector=facts.detector)
+    axis = next(name for name in AXES if name in data.dims)
+    unit = SHOWN[axis]
+    data = data.rename({axis: unit}) if axis != unit else data
+    return data.assign_attrs(radial=unit)
+
+
+def places_of(setup: area.Setup, wish: Wish, unit: str) -> tuple[float, ...]:
+    """Return where the rings of the calibrant are on the radial axis."""
+    return ()
+
+
+def _rings(found: Evaluation, facts: Facts, setup: area.Setup, wish: Wish) -> None:
+    found.problems["rings"] = ""

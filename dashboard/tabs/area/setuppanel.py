@@ -1,0 +1,188 @@
+"""The panel with the setup as a file: load, save, share, exports of the mask, producer snippet, command, autosave."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import time
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+from typing_extensions import override
+
+from dashboard.tabs.area.desk import ENDING, Conflict, autosaves, target_of
+from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel, button
+from dashboard.tabs.background import in_thread
+from dashboard.tabs.parts import COPY, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LARGEST = 10_000_000  # bytes of an uploaded setup
+FILES = {
+    "Setup (YAML)": "setup.yaml", "Mask, npy": "mask.npy", "Mask, TIFF": "mask.tif", "Mask, EDF": "mask.edf",
+    "Mask, HDF5 pixel_mask": "mask.h5", "Mask, psana text": "mask.txt", "Lines for DIALS": "dials.phil",
+    "Lines for XDS": "XDS.INP", "Lines for CrystFEL": "crystfel.geom", "Producer configuration": "producer.py",
+}  # fmt: skip
+CONVENTIONS = {"NXmx bits": "nxmx", "Not 0 is bad": "nonzero_bad", "Not 0 is good": "nonzero_good"}
+
+
+class SetupPanel(Panel):
+    """Everything that is decided, as one file."""
+
+    def __init__(self, acts: Any, choose: Callable[[], None]) -> None:
+        super().__init__()
+        self._acts = acts
+        self._asked = ""  # name of a file that may be replaced at the second click
+        self._edits: list[Any] = []
+        small: dict[str, Any] = {"size": "small", "margin": (4, 4)}
+        self._name = pmui.TextInput(label="Name", value="", placeholder="run12.yaml", width=190, max_length=80, **small)
+        self._save = button("Save", self._saved, "as this name, in the folder for outputs", icon="save", variant="contained")
+        self._load = button("Load", lambda _: choose(), "a setup file of the server", icon="folder_open")
+        self._upload = pmui.FileInput(accept=".yaml,.yml", multiple=False, size="small", margin=(6, 4), width=170, label="From this computer")
+        self._upload.param.watch(self._uploaded, "value")
+        self._undo = button("Undo", lambda _: acts.act(acts.desk.undo, "setup"), icon="undo")
+        self._redo = button("Redo", lambda _: acts.act(acts.desk.redo, "setup"), icon="redo")
+        self._what = pmui.Select(label="Export", options=list(FILES), value="Setup (YAML)", width=190, **small)
+        self._convention = pmui.Select(label="Numbers of the mask", options=CONVENTIONS, value="nxmx", width=140, **small)
+        self._download = pmui.FileDownload(
+            callback=self._made, filename="setup.yaml", label="Download", icon="download", size="small", variant="outlined",
+            margin=(6, 4), width=130,
+        )  # fmt: skip
+        self._what.param.watch(self._picked, "value")
+        self._restore = pmui.Select(label="Unsaved edits", options={"none": ""}, value="", width=230, **small)
+        self._take = button("Restore", self._restored, "go on with these edits; undo brings back what is there now", icon="restore")
+        self._state = text()
+        self._command = pmui.TextAreaInput(label="The same on the command line", rows=2, size="small", sizing_mode="stretch_width", margin=(8, 4))
+        copy = button("Copy as command", lambda _: None, icon="content_copy")
+        copy.js_on_click(args={"text": self._command}, code=COPY)
+        self._yaml = pmui.TextAreaInput(
+            label="The setup", rows=12, size="small", sizing_mode="stretch_both", margin=(8, 4), disabled=False,
+            sx={"& textarea": {"fontFamily": "monospace", "fontSize": "12px"}},
+        )  # fmt: skip
+        copied = button("Copy the setup", lambda _: None, icon="content_copy")
+        copied.js_on_click(args={"text": self._yaml}, code=COPY)
+        rows = (
+            pn.FlexBox(self._name, self._save, self._load, self._upload, self._undo, self._redo, **TIGHT),
+            pn.FlexBox(self._what, self._convention, self._download, **TIGHT),
+            pn.FlexBox(self._restore, self._take, copied, copy, **TIGHT),
+        )
+        self.view = pn.Column(
+            *rows, self.error, self._state, self._command, self._yaml, sizing_mode="stretch_both", margin=0, scroll="y-auto"
+        )
+        self._picked(None)
+
+    # --- what the viewer does
+
+    def _saved(self, _: object) -> None:
+        acts, name = self._acts, str(self._name.value_input or self._name.value or "")
+
+        def save() -> None:
+            path = self._path(name)
+            try:
+                acts.desk.save(path, replace=self._asked == str(path))
+            except Conflict:
+                self._asked = str(path)
+                raise
+            self._asked = ""
+            self.complain("")
+            acts.saved(path)
+
+        acts.act(save, "setup")
+
+    def _path(self, name: str) -> Path:
+        """Return the file that was loaded if its name is still there and may be written, else one for outputs."""
+        desk, outputs = self._acts.desk, self._acts.runtime.outputs / "area"
+        if desk.path is not None and desk.path.name == name and desk.path.parent == outputs:
+            return desk.path
+        return target_of(outputs, name)
+
+    def _uploaded(self, event: Any) -> None:
+        content = event.new[0] if isinstance(event.new, list) and event.new else event.new
+        if not content:
+            return
+        if len(content) > LARGEST:
+            self.complain(f"{len(content):,} bytes are too many for a setup; the limit is {LARGEST:,}")
+            return
+        name = str(self._upload.filename or "the file")
+
+        def take() -> None:
+            try:
+                text_ = bytes(content).decode("utf-8-sig")
+            except UnicodeDecodeError:
+                msg = f"{name[:80]}: expected a setup as YAML text, found bytes that are not text"
+                raise ValueError(msg) from None
+            self._acts.take_text(text_, name)
+            self.complain("")
+
+        self._acts.act(take, "setup")
+
+    def _picked(self, _: object) -> None:
+        name = FILES[str(self._what.value)]
+        self._download.filename = name
+        self._convention.visible = name.startswith("mask.")
+
+    async def _made(self) -> io.BytesIO | None:
+        acts = self._acts
+        self._download.loading = True
+        try:
+            made = await in_thread(acts.export, FILES[str(self._what.value)], str(self._convention.value))
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is told here
+            self.complain(f"{self._what.value}: {error}")
+            return None
+        finally:
+            self._download.loading = False
+        return io.BytesIO(made)
+
+    def _restored(self, _: object) -> None:
+        token = str(self._restore.value or "")
+        if token:
+            self._acts.act(lambda: self._acts.restore(token), "setup")
+
+    # --- what is shown
+
+    @override
+    def show(self, now: Now) -> None:
+        desk = now.desk
+        self.quiet = True
+        self._undo.disabled, self._redo.disabled = not desk.undoable, not desk.redoable
+        if desk.path is not None and not self._name.value:
+            self._name.value = desk.path.name
+        self._edits = autosaves(desk.folder, desk.group or self._acts.group())
+        options = {when(one.time): one.token for one in self._edits if one.token != desk.token} or {"none": ""}
+        if options != self._restore.options:
+            self._restore.param.update(options=options, value=next(iter(options.values())))
+        self._take.disabled = not next(iter(options.values()))
+        saved = f"Saved as {desk.path}" if desk.path is not None else "In no file yet"
+        state = f"{saved}{'; edits since are kept by themselves, but not saved' if desk.dirty else ''}."
+        if state != self._state.text:
+            self._state.text = state
+        yaml = desk.setup.to_yaml()
+        if yaml != self._yaml.value:
+            self._yaml.value = yaml
+        command = command_of(self._acts.data(), desk.path)
+        if command != self._command.value:
+            self._command.value = command
+        self.quiet = False
+
+    @override
+    def fill(self, now: Now) -> None:
+        pass
+
+
+def when(stamp: float) -> str:
+    """Return a time of today or of another day."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stamp))
+
+
+def command_of(paths: tuple[str, ...], setup: Path | None) -> str:
+    """Return the command that makes the results of each event.
+
+    Examples
+    --------
+    >>> command_of(("/data/run 1.h5",), None)
+    "detcore area reduce --setup setup.yaml '/data/run 1.h5'"
+    """
+    return shlex.join(["detcore", "area", "reduce", "--setup", str(setup or f"setup{ENDING}"), *paths])
