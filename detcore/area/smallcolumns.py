@@ -202,12 +202,11 @@ class Ragged(Column):
 
     @override
     def append(self, values: list[Any], before: int) -> None:
-        data, rows = self.data, np.empty(len(values), object)
+        data = self.data
         kind = h5py.check_vlen_dtype(data.dtype)
-        for number, value in enumerate(values):
-            rows[number] = np.zeros(0, kind) if value is None else value.astype(kind).reshape(-1)
         data.resize((before + len(values),))
-        data[before:] = rows
+        for number, value in enumerate(values, before):  # one by one: of a single row, h5py takes an array for several
+            data[number] = np.zeros(0, kind) if value is None else value.astype(kind).reshape(-1)
 
 
 class Var(Column):
