@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from scipy import fft
@@ -21,6 +21,8 @@ COARSE: Final = 1 << 16  # and of that in which it is looked for
 LOCAL: Final = 31  # px of the local mean that is subtracted
 CLIP: Final = 4.0  # standard deviations
 CANDIDATES: Final = 6
+FAINT: Final = 0.03  # part of the variance
+FAR: Final = 2.0  # image sizes from the middle of the image
 SIGNIFICANT: Final = 8.0  # standard deviations above what noise explains
 
 
@@ -75,7 +77,22 @@ def automatic(pixels: NDArray[np.float32], good: NDArray[np.bool_]) -> Found:
     """
     factor = max(1, math.ceil(math.sqrt(pixels.size / FINE)))
     fine, fine_good = shrunk(pixels, good, factor)
-    flat = flattened(fine, fine_good)
+    found, seen = _search(fine, fine_good, LOCAL)
+    if found.score < FAINT:  # broad rings vanish with the slow changes
+        broad, broad_seen = _search(fine, fine_good, max(LOCAL, min(fine.shape) // 3))
+        if broad.score > found.score:
+            found, seen = broad, broad_seen
+    far = max(abs(place - size / 2) / size for place, size in zip((found.x, found.y), fine.shape[::-1], strict=True))
+    if not seen > SIGNIFICANT or far > FAR:
+        msg = "no rings are seen around any point; take an average with rings, mask what is no ring, or pick points"
+        raise ValueError(msg)
+    x, y = to_fine(found.x, factor), to_fine(found.y, factor)
+    return Found(x, y, found.error_x * factor, found.error_y * factor, found.score, _radii(pixels, good, x, y))
+
+
+def _search(fine: NDArray[np.float32], fine_good: NDArray[np.bool_], local: int) -> tuple[Found, float]:
+    """Return the centre without radii, and how many standard deviations more it explains than chance does."""
+    flat = flattened(fine, fine_good, local)
     scene = scene_of(flat, fine_good)
     step = max(1, math.ceil(math.sqrt(flat.size / COARSE)))
     small, small_good = shrunk(flat, fine_good, step)
@@ -90,12 +107,8 @@ def automatic(pixels: NDArray[np.float32], good: NDArray[np.bool_]) -> Found:
     total, used = scene.explained(x, y)
     n = len(scene.values)
     chance = total / max(used - 1, 1) / max((_whole(scene) - total) / max(n - used, 1), 1e-30)
-    if not (chance - 1) / math.sqrt(2 / max(used - 1, 1)) > SIGNIFICANT:
-        msg = "no rings are seen around any point; take an average with rings, mask what is no ring, or pick points"
-        raise ValueError(msg)
-    errors = _errors(scene, x, y, used)
-    radii = _radii(pixels, good, to_fine(x, factor), to_fine(y, factor))
-    return Found(to_fine(x, factor), to_fine(y, factor), errors[0] * factor, errors[1] * factor, score, radii)
+    seen = (chance - 1) / math.sqrt(2 / max(used - 1, 1))
+    return Found(x, y, *_errors(scene, x, y, used), score, np.zeros(0)), seen
 
 
 def to_fine(place: float, factor: int) -> float:
@@ -120,7 +133,7 @@ def shrunk(
     return sums / np.maximum(counts, 1).astype(np.float32), counts * 4 >= factor * factor
 
 
-def flattened(pixels: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.float32]:
+def flattened(pixels: NDArray[np.float32], good: NDArray[np.bool_], local: int = LOCAL) -> NDArray[np.float32]:
     """Return the image with its wide range of values compressed and its slow changes taken away; 0 where masked."""
     values = pixels[good]
     low, middle = np.percentile(values[:: max(1, len(values) // 100_000)], [1, 50])
@@ -129,7 +142,7 @@ def flattened(pixels: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[n
     weight = good.astype(np.float32)
     raised *= weight
     np.nan_to_num(raised, copy=False)
-    size = min(LOCAL, max(3, min(pixels.shape) // 4))
+    size = min(local, max(3, min(pixels.shape) // 4))
     mean = uniform_filter(raised, size, mode="constant") / np.maximum(
         uniform_filter(weight, size, mode="constant"), 1e-3
     )
@@ -212,13 +225,19 @@ def _errors(scene: Scene, x: float, y: float, used: int) -> tuple[float, float]:
 def _radii(pixels: NDArray[np.float32], good: NDArray[np.bool_], x: float, y: float) -> NDArray[np.float64]:
     rows, columns = np.nonzero(good)
     at = np.hypot(columns - x, rows - y).astype(np.int64)
-    counts = np.bincount(at)
-    sums = np.bincount(at, weights=pixels[good])
-    profile = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
-    return np.sort(profile_peaks(profile, counts))
+    counts, values = np.bincount(at), pixels[good].astype(np.float64)
+    profile = _over(np.bincount(at, weights=values), counts)
+    spread = _over(np.bincount(at, weights=(values - profile[at]) ** 2), counts)
+    return np.sort(profile_peaks(profile, counts, np.sqrt(_over(spread, counts))))
 
 
-def profile_peaks(profile: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _over(sums: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(sums, counts, out=np.full(len(counts), math.nan), where=counts > 0)
+
+
+def profile_peaks(
+    profile: NDArray[np.float64], counts: NDArray[np.int64], errors: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Return the radii of the peaks of a profile in bins of 1 px, the strongest first.
 
     Parameters
@@ -227,6 +246,8 @@ def profile_peaks(profile: NDArray[np.float64], counts: NDArray[np.int64]) -> ND
         (bin,) mean value; not a number where empty.
     counts
         (bin,) pixels.
+    errors
+        (bin,) standard error of the mean; peaks that are no higher than five of them are left out.
     """
     known = np.flatnonzero((counts > 10) & np.isfinite(profile))
     if len(known) < 8:
@@ -235,12 +256,15 @@ def profile_peaks(profile: NDArray[np.float64], counts: NDArray[np.int64]) -> ND
     line = gaussian_filter1d(np.interp(radii, known, profile[known]), 1.0)
     low = np.percentile(line, 1)
     scale = float(np.median(line)) - low or float(line.std()) or 1.0
+    steep = 1 / np.hypot(scale, line - low)  # of the compression
     line = np.arcsinh((line - low) / scale)
     scatter = 1.4826 * float(np.median(np.abs(np.diff(line) - np.median(np.diff(line))))) / math.sqrt(2)
     places, facts = find_peaks(line, prominence=max(5 * scatter, 0.02))
-    # A peak at the very edge of a gap is the gap's.
-    order = np.argsort(facts["prominences"])[::-1]
-    places = places[order]
+    if errors is not None:
+        doubt = np.interp(radii, known, errors[known]) * steep
+        sure = facts["prominences"] > 5 * doubt[places]
+        places, facts = places[sure], {"prominences": facts["prominences"][sure]}
+    places = places[np.argsort(facts["prominences"])[::-1]]
     if not len(places):
         return np.zeros(0)
     left, middle, right = line[places - 1], line[places], line[places + 1]
