@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detcore.area.events import EVENT_ID, FRAMES, columns_of, flags_of, select, written
-from detcore.area.files.calibfiles import read_constant
-from detcore.area.pipeline import event_loop
+from detcore.area.pipeline import event_loop, read_image
 from detcore.core.executors import IDLE_SECONDS, cores
 from detcore.core.provenance import Provenance, describe
 from detcore.core.schema import FRAME
@@ -216,7 +215,7 @@ class EventStream:
             return None
         with self._lock:
             if version not in self._backgrounds:
-                image = None if wanted.image is None else read_constant(wanted.image, loop.shape)
+                image = None if wanted.image is None else read_image(wanted.image, loop.shape)
                 self._backgrounds[version] = dropped_mean(self.source, setup) if wanted.dropped else image
             return self._backgrounds[version]
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from detcore.area import functions
 from detcore.area.detector import psana_mask
-from detcore.area.files.calibfiles import read_constant
+from detcore.area.files.calibfiles import read_calibration
 from detcore.area.functions import DetObject, DetObjectFunc
 from detcore.area.images.azimuthal import AzimuthalMap
 from detcore.area.images.azimuthaloptions import AzimuthalOptions
-from detcore.image import Panels, PixelMask
+from detcore.area.source import open_files
+from detcore.image import Panels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def prepared(detector: Detector, setup: Setup) -> Detector:
     for name in CONSTANTS:
         wanted = getattr(setup.calibration, name)
         if wanted != "auto":
-            facts[name] = None if wanted is None else read_constant(wanted, detector.shape)
+            facts[name] = None if wanted is None else read_calibration(wanted, detector, name)
     found = detector.with_(**facts)
     return found if not setup.mask else found.with_(pixel_mask=masked(found, setup))
 
@@ -149,9 +150,32 @@ def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) 
     ):
         if values is not None:
             arrays[name] = values if values.ndim == len(detector.shape) else values[0]
-    panels = Panels(iy=detector.map.iy, ix=detector.map.ix, asic=detector.asic)
-    raster = PixelMask(operations=setup.mask).raster(detector.shape, arrays=arrays, panels=panels)
+    places = {"iy": detector.map.iy, "ix": detector.map.ix} if detector.tiled else {}
+    panels = Panels(**places, asic=detector.asic)
+    raster = setup.pixel_mask.raster(detector.shape, arrays=arrays, panels=panels)
     return np.asarray(found | raster, np.uint32)
+
+
+def read_image(path: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """Read an image from a file of any format: its first frame.
+
+    Parameters
+    ----------
+    path
+        The file.
+    shape
+        That it must have; None: any.
+
+    Raises
+    ------
+    ValueError
+        It has another shape.
+    """
+    image = np.asarray(open_files(path).frame(0))
+    if shape is not None and image.shape != shape:
+        msg = f"{path}: expected an image of {shape}, found {image.shape}"
+        raise ValueError(msg)
+    return image
 
 
 def event_loop(detector: Detector, setup: Setup, run: Any = None) -> DetObjectClass:
@@ -244,7 +268,7 @@ def _profile(section: AzimuthalSection, geometry: Geometry | None) -> DetObjectF
         msg = "azimuthal: the setup has no geometry; give the centre (x, y), and for q distance, energy and pixel_size"
         raise ValueError(msg)
     values = section.parameters()
-    images = {name: read_constant(path) for name in ("dark", "flat") if (path := values.pop(name, None)) is not None}
+    images = {name: read_image(path) for name in ("dark", "flat") if (path := values.pop(name, None)) is not None}
     return ProfileFunc(geometry, AzimuthalOptions.checked(values | {"polarization": section.polarization}), **images)
 
 
@@ -266,7 +290,7 @@ def _autocorrelation(setup: Setup) -> DetObjectFunc:
     assert section is not None
     values = section.parameters()
     if section.mask is not None:
-        values["mask"] = read_constant(section.mask)
+        values["mask"] = read_image(section.mask)
     if section.roi is None:
         return function_named("Autocorrelation")(**values)
     values.pop("roi")
