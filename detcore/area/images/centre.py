@@ -259,13 +259,13 @@ def ring_points(
     for ring, radius in enumerate(peaks):
         others = np.abs(np.delete(peaks, ring) - radius)
         reach = int(min(max(6.0, 0.015 * radius), (others.min() if len(others) else math.inf) / 2))
-        for place, angle in _brightest(cake, n, int(radius), max(reach, 2), angles):
+        for place, angle in brightest(cake, n, int(radius), max(reach, 2), angles):
             found.append((centre[0] + place * math.cos(angle), centre[1] + place * math.sin(angle), ring))
     points = np.array([one[:2] for one in found]).reshape(-1, 2)
     return points, np.array([one[2] for one in found], np.int64)
 
 
-def _brightest(
+def brightest(
     cake: NDArray[np.float64], n: NDArray[np.int64], radius: int, reach: int, angles: NDArray[np.float64]
 ) -> list[tuple[float, float]]:
     """Return radius and angle of the peak of each sector that has one in its window, px and rad."""
