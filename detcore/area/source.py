@@ -133,11 +133,11 @@ class AreaFiles(FileSource):
         OSError, ValueError
             A file that was named cannot be read, or does not fit.
         """
-        _, contents = self._first()
+        path, contents = self._first()
         stored = contents.stacks[0].shape
         return described(
             contents.facts, stored, self._shape(stored), name=self.name, kind=self.type, orientation=self.orientation,
-            geometry=self.geometry, calibration=dict(self.calibration),
+            geometry=self.geometry, calibration=dict(self.calibration), path=path,
         )  # fmt: skip
 
     def notes(self) -> tuple[str, ...]:
@@ -338,8 +338,8 @@ class AreaFiles(FileSource):
 
     def n_frames(self) -> int:
         """Return how many frames are there and asked for."""
-        every = [ref.where for ref in self.plan() if isinstance(ref, ChunkRef)]
-        return sum(len(range(begin, stop, step)) for _, _, _, begin, stop, step, *_ in every)  # type: ignore[misc]
+        every: list[Any] = [ref.where for ref in self.plan() if isinstance(ref, ChunkRef)]
+        return sum(len(range(*where[3:6])) for where in every)
 
     def frame(self, number: int) -> NDArray[Any]:
         """Return one frame as a chunk has it, (y, x) or (module, y, x).

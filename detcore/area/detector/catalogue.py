@@ -102,10 +102,10 @@ _TYPES = (
         (80, 84, 81, 82, 85, 180, 181, 0, -1, -2, 30), _EPIX10K, _EPIX10K_GAINS, ("epix10ka2m",)),
     DetectorType("icarus", "Icarus", (None, 1024, 512), None, _square(25e-6), None, (0, 80, 81, 98, 99, -1),
         "80 with a dark region; 81 with medians of half rows as well", aliases=("uxi",)),
-    DetectorType("pilatus", "Pilatus", None, None, _square(172e-6), (195, 487), (-1, 0, 30),
+    DetectorType("pilatus", "Pilatus", None, None, _square(172e-6), None, (-1, 0, 30),
         "none: it counts photons"),
-    DetectorType("eiger", "Eiger", None, None, _square(75e-6), (256, 256), (-1, 0, 30), "none: it counts photons"),
-    DetectorType("lambda", "Lambda", None, None, _square(55e-6), (256, 256), (-1, 0, 30), "none: it counts photons"),
+    DetectorType("eiger", "Eiger", None, None, _square(75e-6), None, (-1, 0, 30), "none: it counts photons"),
+    DetectorType("lambda", "Lambda", None, None, _square(55e-6), None, (-1, 0, 30), "none: it counts photons"),
     DetectorType("agipd", "AGIPD", (16, 512, 128), None, _square(200e-6), (64, 64), (0, -1, 30),
         "0: the facility's files come corrected", (0, 1, 2)),
 )  # fmt: skip

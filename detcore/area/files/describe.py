@@ -26,6 +26,7 @@ def described(
     orientation: int = 1,
     geometry: str | None = None,
     calibration: Mapping[str, str] | None = None,
+    path: str | None = None,
 ) -> Detector:
     """Put a detector together.
 
@@ -41,6 +42,8 @@ def described(
         How frames are turned.
     geometry, calibration
         Paths; these arrays are in the shape of a chunk's frame already.
+    path
+        The file with the frames.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def described(
     if geometry is not None:
         from detcore.area.files.geomfile import read_geom  # noqa: PLC0415 - few runs have one
 
-        detector = read_geom(geometry).applied(detector, stored)
+        detector = read_geom(geometry).applied(detector, stored, path)
     if calibration:
         from detcore.area.files.calibfiles import read_calibration  # noqa: PLC0415 - few runs have one
 

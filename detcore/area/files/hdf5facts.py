@@ -101,7 +101,7 @@ def _energy(path: str, file: h5py.File, home: str | None) -> float | None:
     beams = ("/entry/instrument/beam", "/entry/sample/beam", "/entry_1/instrument_1/beam_1")
     wave = number(path, file, *(f"{one}/incident_wavelength" for one in beams), unit="angstrom")
     if wave:
-        return HC / wave
+        return float(f"{HC / wave:.12g}")
     places = [f"{one}/incident_energy" for one in beams]
     places += [f"{home}/{name}" for name in ("detectorSpecific/photon_energy", "photon_energy")] if home else []
     return number(path, file, *places, unit="ev") or number(

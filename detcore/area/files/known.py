@@ -8,15 +8,17 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from detcore.area.files.fabioframes import FabioFrames
 from detcore.area.files.formats import Contents, Options, regular
 from detcore.area.files.hdf5frames import Hdf5Frames
 from detcore.area.files.npyframes import NpyFrames
+from detcore.area.files.tiffframes import TiffFrames
 from detcore.core.source import UnknownFormat
 
 if TYPE_CHECKING:
     from detcore.area.files.formats import Format
 
-FORMATS: Final[tuple[Format, ...]] = (Hdf5Frames(), NpyFrames())
+FORMATS: Final[tuple[Format, ...]] = (Hdf5Frames(), NpyFrames(), TiffFrames(), FabioFrames())
 SUFFIXES: Final = tuple(dict.fromkeys(suffix for one in FORMATS for suffix in one.suffixes))
 _START = 4096  # bytes
 _REMEMBERED = 2048  # files

@@ -164,8 +164,8 @@ def _cut(array: NDArray[Any], bounds: NDArray[Any] | None, shape: tuple[int, ...
         return array
     if bounds is None or array.ndim < len(bounds):
         return None
-    window = tuple(slice(int(max(low, 0)), int(min(high, 1 << 30))) for low, high in bounds)
-    cut: NDArray[Any] = array[(Ellipsis, *window)]  # type: ignore[index]
+    window: Any = (Ellipsis, *(slice(int(max(low, 0)), int(min(high, 1 << 30))) for low, high in bounds))
+    cut = array[window]
     lead = cut.shape[: cut.ndim - len(bounds)]
     size = int(np.prod(shape))
     return cut.reshape(*lead, *shape) if cut.size == size * int(np.prod(lead)) else None

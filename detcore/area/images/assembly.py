@@ -46,31 +46,32 @@ class ImageMap:
         Parameters
         ----------
         iy, ix
-            Whole numbers of one shape, at least 0.
+            Whole numbers of one shape; a negative one has no place in the image.
 
         Raises
         ------
         ValueError
-            There are negative places, or some so large that the image would not fit into memory.
+            There is no place at all, or some are so large that the image would not fit into memory.
         """
         iy, ix = np.ascontiguousarray(iy, np.int32), np.ascontiguousarray(ix, np.int32)
         if iy.shape != ix.shape or not iy.size:
             msg = f"rows and columns of the image: expected one shape, found {iy.shape} and {ix.shape}"
             raise ValueError(msg)
         shape = int(iy.max()) + 1, int(ix.max()) + 1
-        if min(iy.min(), ix.min()) < 0 or math.prod(shape) > MAX_IMAGE_PIXELS:
+        if min(shape) < 1 or math.prod(shape) > MAX_IMAGE_PIXELS:
             msg = (
-                f"places in the image: expected 0 and above, in at most {MAX_IMAGE_PIXELS} pixels; found rows "
+                f"places in the image: expected some at 0 and above, in at most {MAX_IMAGE_PIXELS} pixels; found rows "
                 f"{iy.min()} to {iy.max()} and columns {ix.min()} to {ix.max()}"
             )
             raise ValueError(msg)
         place = iy.ravel().astype(np.int64) * shape[1] + ix.ravel()
-        count = np.bincount(place, minlength=math.prod(shape))
+        inside = np.flatnonzero((iy.ravel() >= 0) & (ix.ravel() >= 0))
+        count = np.bincount(place[inside], minlength=math.prod(shape))
         first = np.full(count.size, -1, np.int32)
-        first[place] = np.arange(place.size, dtype=np.int32)
+        first[place[inside]] = inside
         crowded = np.flatnonzero(count > 1)
         first[crowded] = -2 - np.arange(crowded.size, dtype=np.int32)
-        members = np.flatnonzero(count[place] > 1)
+        members = inside[count[place[inside]] > 1]
         shared = members[np.argsort(place[members], kind="stable")].astype(np.int32)
         start = np.concatenate([[0], np.cumsum(count[crowded])]).astype(np.int32)
         return cls(iy, ix, shape, first, start, shared)
@@ -109,8 +110,15 @@ class ImageMap:
         return image
 
     def to_raw(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return the values of an image (y, x) at the places of the pixels, (module, y, x)."""
-        return np.asarray(image[self.iy, self.ix])
+        """Return the values of an image (y, x) at the places of the pixels, (module, y, x).
+
+        Pixels without a place get nan, or 0 if the image has whole numbers.
+        """
+        raw = np.asarray(image[self.iy, self.ix])
+        outside = (self.iy < 0) | (self.ix < 0)
+        if outside.any():
+            raw[outside] = math.nan if raw.dtype.kind == "f" else 0
+        return raw
 
 
 def _result_type(dtype: np.dtype[Any], fill: float) -> np.dtype[Any]:
