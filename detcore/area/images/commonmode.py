@@ -1,8 +1,8 @@
 """Common mode: what the pixels of a readout group have in common, estimated from each frame and taken away.
 
 A correction is a list of steps; the numbers that people know stand for such lists, see `presets`. The steps work on
-pedestal-subtracted frames, one after the other. Which pixels tell about their group is decided once, on the frame as it
-comes in, so that the order of the steps does not matter for that.
+pedestal-subtracted frames, one after the other. Which pixels are too bright to tell about their group is decided once
+for all steps that exclude the same, on the frame as the first of them finds it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class CommonModeStep(Parameters):
     )
     rms_cap: float | None = Field(None, gt=0, description="Of kind peak: widest peak that is one, ADU")
     threshold: float | None = Field(None, gt=0, description="Of kind peak: pixels that a bin of 1 ADU must have")
+
+    fallback: bool = Field(False, description="Of kind peak: mean of the unbonded pixels where there is no peak")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -130,9 +132,7 @@ def correct(
         rule = (step.exclude_noise, step.exclude_neighbours, step.exclude_above)
         if rule not in known:
             known[rule] = take if rule[0] is None and rule[2] is None else _usable(panels, take, spread, step, frames)
-    for step in steps:
-        use = known[step.exclude_noise, step.exclude_neighbours, step.exclude_above]
-        applied = _step(panels, use, take, step)
+        applied = _step(panels, known[rule], take, step)
         if corrections is not None:
             corrections.append(applied)
     return found
@@ -148,6 +148,9 @@ def _step(
     if step.kind in {"peak", "unbonded", "region"}:
         if step.kind == "peak":
             values = peak_corrections(panels, use, cap, step.rms_cap or math.inf, step.threshold or 0.0)
+            if step.fallback and not values.all():
+                other = step.model_copy(update={"kind": "unbonded", "statistic": "mean"})
+                values = np.where(values != 0, values, _part_corrections(panels, use, other, math.inf))
         else:
             values = _part_corrections(panels, use, step, cap)
         for panel, value in zip(panels, values, strict=True):
