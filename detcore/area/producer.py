@@ -110,7 +110,7 @@ def producer_from_text(text: str, run: int) -> Producer:
     """
     values = values_of(text, run)
     problems = list(values.problems)
-    lists = {name: values.names[name] for name in LISTS if name in values.names}
+    lists: dict[str, Any] = {name: values.names[name] for name in LISTS if name in values.names}
     sections: dict[str, dict[str, Any]] = {}
     # A detector that is listed without anything to compute has a setup too: its sums are the default.
     for name in _names(lists.get("detectors")) + _names(lists.get("detnames")):
@@ -143,7 +143,7 @@ def producer_from_text(text: str, run: int) -> Producer:
                 else:
                     problems.append(Problem(0, f"{where}: there is nothing like it for area detectors; left out"))
             except (TypeError, ValueError, KeyError, AttributeError) as error:
-                problems.append(Problem(0, f"{where}: {error or 'not understood'}; left out"))
+                problems.append(Problem(0, f"{where}: {str(error) or 'not understood'}; left out"))
     sections.pop("all", None)
     setups = {}
     for name, section in sections.items():
@@ -177,10 +177,12 @@ def _rois(section: dict[str, Any], wanted: Any) -> None:
             one = {"ROI": one}  # noqa: PLW2901 - bounds alone
         name = str(one.get("name", f"ROI_{number}"))
         bounds = one.get("ROI")
-        plain = isinstance(bounds, list) and all(
-            isinstance(pair, list) and len(pair) == 2 and 0 <= pair[0] < pair[1] for pair in bounds
+        plain = (
+            isinstance(bounds, list)
+            and len(bounds) in {2, 3}
+            and all(isinstance(pair, list) and len(pair) == 2 and 0 <= pair[0] < pair[1] for pair in bounds)
         )
-        if not plain or len(bounds) not in {2, 3} or set(one) - ROI_KEYS:
+        if not isinstance(bounds, list) or not plain or set(one) - ROI_KEYS:
             section.setdefault("functions", []).append(_spec("ROIFunc", {**one, "name": name}))
             continue
         projections = list(one.get("pj") or ())

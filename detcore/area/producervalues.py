@@ -113,9 +113,8 @@ def values_of(text: str, run: int) -> Values:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
-        msg = (
-            f"{line}not a Python file that can be read: {getattr(error, 'msg', None) or error or type(error).__name__}"
-        )
+        what = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+        msg = f"{line}not a Python file that can be read: {what}"
         raise ValueError(msg) from None
     walker = _Walker(run)
     try:

@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.images.geometry import Geometry
 from detcore.area.setupsections import (
     MAX_FUNCTIONS,
@@ -44,7 +45,10 @@ if TYPE_CHECKING:
     from detcore.image import Operation
 
 VERSION: Final = 1
-CommonModeStep = dict[str, JsonValue]
+# Parameters of functions that hold an array; in a setup, the name of its file.
+FILE_PARAMETERS: Final = {
+    "userMask", "roi_mask", "mask", "poni_file", "gainImg", "darkImg", "basis_file", "correction", "file",
+}  # fmt: skip
 MAX_BYTES: Final = 10_000_000
 PsanaOption = Literal["calib", "status", "edges", "central", "unbond", "unbondnbrs", "unbondnbrs8"]
 
@@ -143,7 +147,12 @@ class Setup(Section):
     def files(self) -> tuple[str, ...]:
         """Return the names of all files that it refers to, so that a server can confine them before it opens any."""
         found: list[str] = []
-        _with_paths(self, lambda path: found.append(path) or path)
+
+        def noted(path: str) -> str:
+            found.append(path)
+            return path
+
+        _with_paths(self, noted)
         return tuple(found)
 
     def to_yaml(self) -> str:
@@ -255,12 +264,20 @@ def _with_paths(setup: Setup, change: Callable[[str], str]) -> Setup:
         }
         return section.model_copy(update={name: change(value) for name, value in found.items()}) if found else section
 
+    def changed_function(spec: FunctionSpec) -> FunctionSpec:
+        params = {
+            name: change(value) if name in FILE_PARAMETERS and isinstance(value, str) else value
+            for name, value in spec.params.items()
+        }
+        return spec.model_copy(update={"params": params, "children": tuple(map(changed_function, spec.children))})
+
     return setup.model_copy(
         update={
             "calibration": changed(setup.calibration, "pedestal", "noise", "gain", "status"),
             "background": changed(setup.background, "image"),
             "azimuthal": changed(setup.azimuthal, "dark", "flat"),
             "autocorrelation": changed(setup.autocorrelation, "mask"),
+            "functions": tuple(map(changed_function, setup.functions)),
             "mask": tuple(changed(one, "path") if one.kind == "file" else one for one in setup.mask),
         }
     )

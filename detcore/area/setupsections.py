@@ -6,16 +6,15 @@ that ``Function(**section.parameters())`` is all that is needed to run it.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from detcore.area.images.azimuthaloptions import AzimuthalOptions
 from detcore.image.operations import Name
 from detcore.image.region import AnyRegion
 
 MAX_ROIS = 200
-MAX_EDGES = 100_000
 MAX_FUNCTIONS = 200
 
 
@@ -34,19 +33,11 @@ def _is_pair(pair: tuple[float | None, float | None]) -> tuple[float | None, flo
     return pair
 
 
-def _grows(edges: tuple[float, ...]) -> tuple[float, ...]:
-    if any(right <= left for left, right in pairwise(edges)):
-        msg = "edges that grow expected, found some that do not"
-        raise ValueError(msg)
-    return edges
-
-
 Title = Annotated[Name, Field(min_length=1), AfterValidator(_named)]
 Size = Annotated[int, Field(ge=1, le=1 << 28)]
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[float, Field(gt=0)]
 Limits = Annotated[tuple[float | None, float | None], AfterValidator(_is_pair)]
-Edges = Annotated[tuple[float, ...], Field(min_length=2, max_length=MAX_EDGES), AfterValidator(_grows)]
 Bound = tuple[Index, Annotated[int, Field(ge=1, lt=2**31)]]
 PathText = Annotated[str, Field(min_length=1, max_length=4096)]
 Orientation = Literal[1, 2, 3, 4, 5, 6, 7, 8]
@@ -190,53 +181,15 @@ class CalibrationSection(Section):
     status: PathText | None = "auto"
 
 
-class AzimuthalSection(Section):
-    """Azimuthal integration.
+class AzimuthalSection(AzimuthalOptions):
+    """Azimuthal integration: how it is binned and corrected, and images that are subtracted and divided by."""
 
-    Parameters
-    ----------
-    bins, q_step, edges
-        How many radial bins, or how wide they are, or where they begin and end; in `unit`. Give one of them.
-    unit
-        ``q`` (1/Angstrom), ``2theta`` (degrees) or ``radius`` (px).
-    sectors
-        How many azimuth sectors, or their edges in degrees.
-    q_range
-        First and last value of the radial axis, in `unit`.
-    polarization
-        Degree of horizontal polarisation, -1 to 1; none leaves the correction out.
-    solid_angle
-        Whether it is corrected for.
-    errors
-        ``poisson``, or none for no errors.
-    threshold_low, threshold_high
-        Pixels outside are not valid, ADU.
-    dark, flat
-        Images that are subtracted and divided by.
-    """
-
-    bins: Annotated[int, Field(ge=1, le=65_534)] | None = None
-    q_step: Positive | None = None
-    edges: Edges | None = None
-    unit: Literal["q", "2theta", "radius"] = "q"
-    sectors: Annotated[int, Field(ge=1, le=3600)] | Edges = 1
-    q_range: Limits | None = None
-    polarization: Annotated[float, Field(ge=-1, le=1)] | None = 1.0
-    solid_angle: bool = True
-    errors: Literal["poisson"] | None = "poisson"
-    threshold_low: float | None = None
-    threshold_high: float | None = None
     dark: PathText | None = None
     flat: PathText | None = None
 
-    @model_validator(mode="after")
-    def _has_one_binning(self) -> Self:
-        _is_pair((self.threshold_low, self.threshold_high))
-        given = [name for name in ("bins", "q_step", "edges") if getattr(self, name) is not None]
-        if len(given) > 1:
-            msg = f"one of bins, q_step and edges expected, found {' and '.join(given)}"
-            raise ValueError(msg)
-        return self
+    def parameters(self) -> dict[str, Any]:
+        """Return the values that are given, under their names."""
+        return {name: getattr(self, name) for name in type(self).model_fields if getattr(self, name) is not None}
 
 
 class DropletSection(Section):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where PyYAML has it: ten times faster
 MAX_LINES = 5
+BASIC = {"int", "float", "str", "bool"}  # how pydantic calls them in the path of an error
 
 
 def values_from_text(text: str) -> dict[str, Any]:
@@ -59,9 +60,19 @@ def _key_twice(text: str) -> tuple[str, int] | None:
 def explained(error: ValidationError, model: type[BaseModel]) -> str:
     """Return one line for each wrong key: where it is, what was expected and found, what it was probably meant to be."""
     found = error.errors(include_url=False)
+    # Where several types are possible there is an error for each. A wrong type is no news when another went further.
+    found = [
+        one
+        for one in found
+        if not (
+            one["loc"]
+            and one["loc"][-1] in BASIC
+            and any(other is not one and other["loc"][: len(one["loc"]) - 1] == one["loc"][:-1] for other in found)
+        )
+    ] or found[:1]
     lines = []
     for item in found[:MAX_LINES]:
-        where = ".".join(map(str, item["loc"])) or "the setup"
+        where = ".".join(str(step) for step in item["loc"] if "[" not in str(step)) or "the setup"
         if item["type"] == "extra_forbidden":
             known = sorted(_known(model, item["loc"]))
             near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)

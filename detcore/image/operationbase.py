@@ -131,7 +131,7 @@ class Operation(BaseModel):
         array = np.asarray(arrays[name])
         if array.shape == shape:
             return array
-        if panels is not None and panels.iy is not None and array.ndim == 2 and panels.iy.shape == shape:
+        if len(shape) == 3 and array.ndim == 2 and panels is not None and panels.iy is not None:
             return panels.gather(array)
         msg = f"{self.who}: {name!r} has the shape {array.shape}, the mask {shape}"
         raise ValueError(msg)

@@ -21,8 +21,8 @@ class Panels:
     Parameters
     ----------
     iy, ix
-        (module, y, x) row and column of the assembled image; below 0 for a pixel that is not in it. None for a
-        detector of one panel, whose frames are images already.
+        (module, y, x) or (y, x) row and column of the assembled image; below 0 for a pixel that is not in it. None
+        for a detector of one panel, whose frames are images already.
     asic
         (rows, columns) of one ASIC, px, if a panel has several.
 
@@ -47,9 +47,9 @@ class Panels:
                 raise ValueError(msg)
             return
         iy, ix = np.asarray(self.iy), np.asarray(self.ix)
-        if iy.ndim != 3 or iy.shape != ix.shape or iy.dtype.kind not in "iu" or ix.dtype.kind not in "iu":
+        if iy.ndim not in {2, 3} or iy.shape != ix.shape or iy.dtype.kind not in "iu" or ix.dtype.kind not in "iu":
             msg = (
-                "panels need iy and ix as whole numbers (module, y, x) of one shape; "
+                "panels need iy and ix as whole numbers (module, y, x) or (y, x) of one shape; "
                 f"found {iy.dtype} {iy.shape} and {ix.dtype} {ix.shape}"
             )
             raise ValueError(msg)

@@ -63,7 +63,7 @@ class PixelMask(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shape: Annotated[tuple[int, ...] | None, AfterValidator(_shape)]
+    shape: Annotated[tuple[int, ...] | None, AfterValidator(_shape)] = None
     operations: Annotated[tuple[AnyOperation, ...], Field(max_length=MAX_OPERATIONS)] = ()
 
     def with_operations(self, *operations: Operation) -> PixelMask:
@@ -209,4 +209,8 @@ class PixelMask(BaseModel):
         if len(text) > MAX_TEXT:
             msg = f"{len(text)} characters are too many for a pixel mask (limit {MAX_TEXT}); save the raster instead"
             raise ValueError(msg)
-        return read_model(TypeAdapter(cls), mapping_from_yaml(text), "a pixel mask")
+        values = mapping_from_yaml(text)
+        if "shape" not in values:  # a file without it is probably something else
+            msg = "not a pixel mask: shape: Field required; null if the mask is for any detector"
+            raise ValueError(msg)
+        return read_model(TypeAdapter(cls), values, "a pixel mask")
