@@ -1,5 +1,6 @@
 """The event loop of an area detector: `DetObject` and the analysis functions under their known names."""
 
+from detcore.area.functions.azimuth import azimuthalBinning as azimuthalBinning
 from detcore.area.functions.base import DetObjectFunc as DetObjectFunc
 from detcore.area.functions.base import Event as Event
 from detcore.area.functions.base import Pixels as Pixels
@@ -8,12 +9,16 @@ from detcore.area.functions.correlations import Autocorrelation as Autocorrelati
 from detcore.area.functions.correlations import acf as acf
 from detcore.area.functions.detobject import DetObject as DetObject
 from detcore.area.functions.detobject import DetObjectClass as DetObjectClass
-from detcore.area.functions.detobject import NullDetObject as NullDetObject
 from detcore.area.functions.detobject import getUserData as getUserData
 from detcore.area.functions.detobject import getUserEnvData as getUserEnvData
+from detcore.area.functions.droplets import dropletFunc as dropletFunc
+from detcore.area.functions.fits import SvdFit as SvdFit
+from detcore.area.functions.fits import fitCenter as fitCenter
 from detcore.area.functions.images import PolynomialCurveCorrection as PolynomialCurveCorrection
 from detcore.area.functions.images import image_from_dat as image_from_dat
 from detcore.area.functions.images import imageFunc as imageFunc
+from detcore.area.functions.nodetector import NullDetObject as NullDetObject
+from detcore.area.functions.pyfai import azav_pyfai as azav_pyfai
 from detcore.area.functions.regions import ROIFunc as ROIFunc
 from detcore.area.functions.regions import lineoutFunc as lineoutFunc
 from detcore.area.functions.regions import projectionFunc as projectionFunc

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from detcore.area.functions.modes import correct, presets
+from detcore.area.images.commonmode import correct
+from detcore.area.images.presets import preset, presets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 RAW, RAW_WITH_GAIN, PEDESTAL, CALIBRATED = -1, -2, 0, 30
 VALUE_BITS: Final = 0x3FFF  # of an ePix10ka or Jungfrau word; the two above tell the gain
+# Entries of the gain axis in which a pixel neither tells about the common mode of its group nor is corrected.
+LOW_GAINS: Final = {"jungfrau": (1, 2), "epix10k": (2, 5, 6), "epix10kquad": (2, 5, 6), "epix10k2m": (2, 5, 6)}
 JUNGFRAU_RANGES: Final = (0, 1, -1, 2)  # by the two highest bits of a word; 2 never occurs in good data
 
 
-def common_mode_of(detector: Detector, wanted: Any) -> tuple[int | str, tuple[Any, ...]]:
+def common_mode_of(detector: Detector, wanted: Any, dark_region: Any = None) -> tuple[int | str, tuple[Any, ...]]:
     """Return the number and the steps of a common-mode correction.
 
     Parameters
@@ -29,6 +32,8 @@ def common_mode_of(detector: Detector, wanted: Any) -> tuple[int | str, tuple[An
         Its type decides what a number means, and which is taken if none is asked for.
     wanted
         None, a number, or steps of `area.common_mode`.
+    dark_region
+        ((first, end) row, (first, end) column) that no light reaches, for the numbers that need one.
 
     Returns
     -------
@@ -46,16 +51,16 @@ def common_mode_of(detector: Detector, wanted: Any) -> tuple[int | str, tuple[An
     if not isinstance(wanted, (int, np.integer)):
         return "steps", tuple(wanted)
     number = int(wanted)
-    base = number % 100 if number > 100 else number
-    known = presets(detector.type)
-    if number not in kind.common_modes and base not in {*kind.common_modes, *known}:
+    known = presets(detector.type, dark_region=dark_region)
+    base = number if number in known else number % 100
+    if base not in known:
         numbers = ", ".join(map(str, dict.fromkeys((*kind.common_modes, *known))))
         msg = (
             f"{detector.name}: common mode {number} is none of a detector of type {detector.type}: {numbers}; "
             f"recommended is {kind.recommended}"
         )
         raise ValueError(msg)
-    return number, tuple(known[base].steps) if base in known else ()
+    return number, tuple(preset(base, detector.type, dark_region=dark_region).steps)
 
 
 def gain_ranges(raw: NDArray[Any], kind: str, by_bit: Sequence[int]) -> NDArray[np.int8]:
@@ -95,12 +100,16 @@ class Calibration:
         A number, steps, or None for what is usual for the type.
     by_bit
         Of an ePix10ka: entries of the gain axis for pixels without and with bit 14.
+    dark_region
+        Rows and columns that no light reaches, for the numbers that need them.
     """
 
-    def __init__(self, detector: Detector, common_mode: Any = None, by_bit: Sequence[int] = (0, 0)) -> None:
+    def __init__(
+        self, detector: Detector, common_mode: Any = None, by_bit: Sequence[int] = (0, 0), dark_region: Any = None
+    ) -> None:
         self.detector = detector
-        self.number, self.steps = common_mode_of(detector, common_mode)
-        self.by_bit = by_bit
+        self.number, self.steps = common_mode_of(detector, common_mode, dark_region)
+        self.by_bit, self.dark_region = by_bit, dark_region
         self.ghost: tuple[Any, Any] | None = None
         self._last: NDArray[np.float32] | None = None
 
@@ -196,7 +205,10 @@ class Calibration:
             data[chosen < 0] = np.nan
         data = self._without_ghost(data)
         if self.steps:
-            data = correct(data, self.steps, good=detector.statusMask != 0, noise=self._first(detector.noise))
+            good = detector.statusMask != 0
+            if chosen is not None:
+                good &= ~np.isin(chosen, LOW_GAINS.get(detector.type, ()))
+            data = correct(data, self.steps, good=good, noise=self._first(detector.noise))
         if self.with_gain and detector.gain is not None:
             data = _divided(data, _picked(detector.gain, chosen, ndim))
         return data

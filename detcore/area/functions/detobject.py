@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from detcore.area.detector import Detector, psana_mask
+from detcore.area.detector import psana_mask
 from detcore.area.functions.base import DetObjectFunc, Event, Pixels, add, flat_results, saved
 from detcore.area.functions.calibration import Calibration
+from detcore.area.functions.facts import detector_of, positions
+from detcore.area.functions.nodetector import NullDetObject
 from detcore.area.functions.storesum import StoredSum
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from detcore.area.detector import Detector
+
 log = logging.getLogger(__name__)
-MICROMETRES: Final = 1e6  # in a metre
 
 
 def DetObject(
@@ -39,7 +42,8 @@ def DetObject(
         Number of the correction, steps of `area.common_mode`, or None for what is usual for this type.
     **kwargs
         `applyMask`: 1 to set pixels to 0 where `mask` is, 2 where `cmask` is; `maskCentral`: whether seams between chips
-        are masked (default); `gain_index`: of an ePix10ka, the entries of the gain axis without and with bit 14.
+        are masked (default); `gain_index`: of an ePix10ka, the entries of the gain axis without and with bit 14;
+        `dark_region`: rows and columns that no light reaches, for the numbers that need them.
 
     Returns
     -------
@@ -51,45 +55,11 @@ def DetObject(
     ValueError
         The type of the detector has no such common mode.
     """
-    detector = _detector_of(name, source)
+    detector = detector_of(name, source)
     if detector is None:
         log.warning("run %s has no detector %r: it is left out", run, name)
         return NullDetObject(name=name)
     return DetObjectClass(detector.with_(name=name), run, source=source, common_mode=common_mode, **kwargs)
-
-
-def _detector_of(name: str, source: Any) -> Detector | None:
-    if isinstance(source, xr.Dataset):
-        return _from_chunk(source)
-    if isinstance(source, Mapping):
-        return _detector_of(name, source[name]) if name in source else None
-    if source is None or isinstance(source, Detector):
-        return source
-    if callable(getattr(source, "detector", None)):
-        try:
-            found = source.detector()
-        except LookupError:
-            return None
-        return found if isinstance(found, Detector) else None
-    if isinstance(source, Sequence) and source:
-        return _detector_of(name, source[0])
-    msg = f"{name}: expected opened files, a Detector, chunks or a mapping of them, found {type(source).__name__}"
-    raise TypeError(msg)
-
-
-def _from_chunk(chunk: xr.Dataset) -> Detector:
-    facts: dict[str, Any] = {}
-    for key in ("pixel_size", "saturation", "underload", "orientation"):
-        if chunk.attrs.get(key) is not None:
-            facts[key] = chunk.attrs[key]
-    if "pixel_size" in facts:
-        facts["pixel_size"] = tuple(float(size) for size in np.broadcast_to(facts["pixel_size"], 2))
-    return Detector(
-        name=str(chunk.attrs.get("detector", "detector")),
-        type=str(chunk.attrs.get("detector_type", "unknown")),
-        shape=chunk["data"].shape[1:],
-        **facts,
-    )
 
 
 class DetObjectClass:
@@ -99,7 +69,7 @@ class DetObjectClass:
     ----------
     detector
         Facts and constants.
-    run, common_mode, applyMask, maskCentral, gain_index
+    run, common_mode, applyMask, maskCentral, gain_index, dark_region
         As for `DetObject`.
     source
         Where numbers of frames are looked up, see `getData`.
@@ -115,6 +85,7 @@ class DetObjectClass:
         applyMask: int = 0,
         maskCentral: bool = True,
         gain_index: Sequence[int] = (0, 0),
+        dark_region: Any = None,
     ) -> None:
         if applyMask not in {0, 1, 2}:
             msg = f"{detector.name}: applyMask is 0 (none), 1 (mask) or 2 (cmask), found {applyMask!r}"
@@ -123,7 +94,7 @@ class DetObjectClass:
         self._functions: dict[str, DetObjectFunc] = {}
         self._storeSum: dict[str, StoredSum] = {}
         self._n_summed = 0  # events that were given to the sums
-        self._calibration = Calibration(detector, common_mode, gain_index)
+        self._calibration = Calibration(detector, common_mode, gain_index, dark_region)
         self._pixels: Pixels | None = None
         self.name = detector.name
         self.run = run
@@ -135,7 +106,7 @@ class DetObjectClass:
         self.gain_mask: NDArray[np.uint8] | None = None
         self.local_gain: NDArray[np.float32] | None = None
         self.areas: NDArray[np.float32] | None = None
-        self.x, self.y, self.z = _positions(detector)
+        self.x, self.y, self.z = positions(detector)
         tiled = detector.tiled or detector.ix is not None
         self.ix, self.iy = (detector.map.ix, detector.map.iy) if tiled else (None, None)
         self.imgShape = detector.image_shape
@@ -216,12 +187,12 @@ class DetObjectClass:
 
     def _with(self, **changes: Any) -> None:
         """Take other constants; functions that were added get to know them."""
-        ghost, bits = self._calibration.ghost, self._calibration.by_bit
+        old = self._calibration
         if changes:
-            steps = self._calibration.steps if self._calibration.number == "steps" else self._calibration.number
+            steps = old.steps if old.number == "steps" else old.number
             self._detector = self._detector.with_(**changes)
-            self._calibration = Calibration(self._detector, steps, bits)
-            self._calibration.ghost = ghost
+            self._calibration = Calibration(self._detector, steps, old.by_bit, old.dark_region)
+            self._calibration.ghost = old.ghost
         self._pixels = None
         for func in self._functions.values():
             func.setFromDet(self)
@@ -367,58 +338,6 @@ class DetObjectClass:
         for name, func in self._functions.items():
             found.update({f"{name}__{key}": value for key, value in func.params_as_dict().items()})
         return found
-
-
-class NullDetObject:
-    """Stands for a detector that is not in the run: takes everything, gives nothing."""
-
-    def __init__(self, name: str = "NullDetObject", **kwargs: Any) -> None:  # noqa: ARG002 - as DetObjectClass
-        self.name = name
-        self.detector = None
-        self.functions: dict[str, DetObjectFunc] = {}
-        self.sums: dict[str, StoredSum] = {}
-        self.evt = Event()
-
-    def __bool__(self) -> bool:
-        """Whether there is a detector: no."""
-        return False
-
-    def addFunc(self, func: DetObjectFunc) -> None:
-        """Forget it."""
-
-    def getData(self, evt: Any) -> None:  # noqa: ARG002 - the known name
-        """Leave `evt.dat` at None."""
-        self.evt = Event()
-
-    def processFuncs(self, *, strict: bool = True) -> dict[str, dict[str, Any]]:  # noqa: ARG002 - the known name
-        """Return nothing."""
-        return {}
-
-    def results(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def storeSum(self, sumAlgo: str | None = None) -> dict[str, Any] | None:
-        """Forget it; without an argument, no sums."""
-        return {} if sumAlgo is None else None
-
-    def processSums(self, **flags: bool) -> None:
-        """Do nothing."""
-
-    def params_as_dict(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-
-def _positions(detector: Detector) -> tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any] | None]:
-    """Return x, y, z in um: of the geometry, else from the pixel size of a detector of one sensor."""
-    if detector.x is not None and detector.y is not None:
-        return detector.x, detector.y, detector.z
-    if not np.isfinite(detector.pixel_size).all():
-        return None, None, None
-    rows, columns = detector.image_positions
-    height, width = (size * MICROMETRES for size in detector.pixel_size)
-    return columns * width, rows * height, None
 
 
 def getUserData(det: DetObjectClass | NullDetObject) -> dict[str, Any]:

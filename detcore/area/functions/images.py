@@ -39,6 +39,8 @@ class imageFunc(DetObjectFunc):
         ``image``.
     """
 
+    _list_only = True  # of droplets
+
     def __init__(
         self,
         coords: Sequence[str] | dict[str, Any] | None = None,

@@ -327,6 +327,8 @@ class spectrumFunc(DetObjectFunc):
         ``[low, high, n]``, or n + 1 edges; three numbers are the former.
     """
 
+    _list_only = True  # of droplets
+
     def __init__(self, bins: Any = None, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or "spectrum", **kwargs)
         self.bins = histogram_edges(bins, self._name)

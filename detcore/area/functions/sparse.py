@@ -78,6 +78,8 @@ class sparsifyFunc(DetObjectFunc):
         For a parent that finds droplets: let it flag droplets that touch masked pixels, and measure their shapes.
     """
 
+    _list_only = True  # of droplets
+
     def __init__(
         self,
         nData: float | None = None,
@@ -141,6 +143,8 @@ class unsparsifyFunc(DetObjectFunc):
     name
         ``dense``.
     """
+
+    _list_only = True  # of droplets
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or "dense", **kwargs)

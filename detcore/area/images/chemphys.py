@@ -9,7 +9,7 @@ sample at (x, y) and the distance L along the beam:
     cos(theta) = (A (X - a) + B (Y - b) - C c) / r                     theta is the full scattering angle
     cos(phi) = ((A^2 + C^2)(Y - b) - A B (X - a) + B C c) / sqrt((A^2 + C^2)(r^2 - (r cos(theta))^2))
 
-phi runs from +y and is mirrored for X >= x, so that it covers the circle. The pixel's solid angle is (L / r)^3, and what
+phi runs from +y over +x and is mirrored for X < x, so that it covers the circle. The pixel's solid angle is (L / r)^3, and what
 the polarisation P (1: along x) leaves is (1 - P)(1 - (sin(phi) sin(theta))^2) + P (1 - (cos(phi) sin(theta))^2).
 """
 
@@ -126,7 +126,7 @@ def angles(
     top = (a**2 + c**2) * dy - a * b * dx + b * c * distance
     cosine = np.divide(top, sideways, out=np.ones_like(top), where=sideways > 0)
     phi = np.arccos(np.clip(cosine, -1, 1))
-    phi = np.where(across >= center[0] / MILLIMETRE, 2 * math.pi - phi, phi) % (2 * math.pi)
+    phi = np.where(across < center[0] / MILLIMETRE, 2 * math.pi - phi, phi) % (2 * math.pi)
     sine = np.sin(theta)
     kept = (1 - polarization) * (1 - (np.sin(phi) * sine) ** 2) + polarization * (1 - (np.cos(phi) * sine) ** 2)
     q = 4 * math.pi * energy / HC * np.sin(theta / 2)
