@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detcore.area.detector import UNKNOWN, Detector, type_of
+from detcore.area.files.geomfile import read_geom
 from detcore.area.images.assembly import oriented
 
 if TYPE_CHECKING:
@@ -59,8 +60,6 @@ def described(
         known.setdefault("asic", chip[::-1])
     detector = Detector(shape=shape, orientation=orientation, **known)
     if geometry is not None:
-        from detcore.area.files.geomfile import read_geom  # noqa: PLC0415 - few runs have one
-
         detector = read_geom(geometry).applied(detector, stored, path)
     if calibration:
         from detcore.area.files.calibfiles import read_calibration  # noqa: PLC0415 - few runs have one

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from detcore.area.detector import Detector
 from detcore.area.files.geomtext import Panel, parsed, quantity
 from detcore.area.files.hdf5 import fetch, opened
 from detcore.core.source import UnknownFormat
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     import os
 
     from numpy.typing import NDArray
+
+    from detcore.area.detector import Detector
 
 HC: Final = 12.398419843320026  # keV angstrom; h c, CODATA 2018 (exact)
 MICROMETRES: Final = 1e6
@@ -190,9 +191,9 @@ class Geom:
         """Return what masks in HDF5 files hide, by the bits that the geometry declares to be good or bad."""
         mask = np.zeros(shape, np.uint32)
         values = self.panels[0].values
-        for prefix, good, bad in (("mask", "mask_good", "mask_bad"),) + tuple(
-            (f"mask{i}_data", f"mask{i}_goodbits", f"mask{i}_badbits") for i in range(8)
-        ):
+        keys = [("mask", "mask_good", "mask_bad")]
+        keys += [(f"mask{i}_data", f"mask{i}_goodbits", f"mask{i}_badbits") for i in range(8)]
+        for prefix, good, bad in keys:
             file = values.get(prefix.replace("_data", "_file")) if prefix != "mask" else values.get("mask_file")
             place = str(Path(self.path).parent / file) if file else data
             if prefix not in values or place is None or (good not in values and bad not in values):

@@ -59,7 +59,7 @@ class TiffFrames:
             raise
         model = pages[0]
         alike = [i for i, one in enumerate(pages) if (one.shape, one.dtype) == (model.shape, model.dtype)]
-        problems = ()
+        problems: tuple[Problem, ...] = ()
         if len(alike) < len(pages):
             reason = f"{len(pages) - len(alike)} of {len(pages)} pages are not {model.dtype} {model.shape}: left out"
             problems = (Problem(path, reason, 0),)
@@ -74,10 +74,11 @@ class TiffFrames:
 
     def read(self, stack: Stack, rows: slice) -> NDArray[Any]:
         """Return frames (frame, *shape)."""
-        if stack.where == OTHERS:
+        chosen: Any = stack.where
+        if chosen == OTHERS:
             return FabioFrames().read(stack, rows)
         pages = pages_of(stack.path)
-        wanted: Any = stack.where or range(stack.n)
+        wanted = range(stack.n) if chosen is None else chosen
         if len(pages) < len(wanted):
             msg = f"{stack.path}: has fewer pages than before; open it again"
             raise TruncatedFile(msg)
