@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detcore.area.reduce import opened_with
+from detcore.area.runreduction import opened_with
 from detcore.area.setupfile import Setup
 from detcore.core.console import FAILED, console, ledger
 

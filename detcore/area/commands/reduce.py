@@ -12,14 +12,14 @@ import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from detcore.area.commands._reads import FILE, finish
-from detcore.area.reduce import opened_with, reducing
+from detcore.area.runreduction import opened_with, reducing
 from detcore.area.setupfile import Setup
 from detcore.core.console import console, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from detcore.area.reduce import Progress as Step
+    from detcore.area.runreduction import Progress as Step
 
 
 @click.command()

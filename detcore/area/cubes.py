@@ -13,7 +13,7 @@ import xarray as xr
 
 from detcore.area.events import column_named, flags_of
 from detcore.area.eventstream import EventStream
-from detcore.area.reduce import opened_with
+from detcore.area.runreduction import opened_with
 from detcore.area.setupfeed import SetupFeed
 from detcore.core.run import EmptyInput
 from detcore.core.schema import MissingColumn
