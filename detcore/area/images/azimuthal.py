@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,30 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from detcore.area.images.geometry import Geometry
+
+
+class Totals(NamedTuple):
+    """Sums of the pixels of each cell that count; those of several frames can be added.
+
+    Parameters
+    ----------
+    total, squared
+        (cell,) sum of the values, and of their variances (None if no error is wanted).
+    norm
+        (cell,) sum of what the corrections leave.
+    valid
+        (cell,) number of pixels.
+    """
+
+    total: NDArray[np.float64]
+    squared: NDArray[np.float64] | None
+    norm: NDArray[np.float64]
+    valid: NDArray[np.int64]
+
+    def divided(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.int64]]:
+        """Return intensity, error and number of valid pixels, each (cell,)."""
+        error = None if self.squared is None else _divided(np.sqrt(self.squared), self.norm, self.valid)
+        return _divided(self.total, self.norm, self.valid), error, self.valid
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,13 +182,15 @@ class AzimuthalMap:
         variance
             Shape of a frame; instead of the error model of the options. Pixels where it is not a number do not count.
         """
+        return self.totals(image, variance).divided()
+
+    def totals(self, image: NDArray[Any], variance: NDArray[Any] | None = None) -> Totals:
+        """Return the sums of one frame, which add up over frames; as `sums`."""
         options, cells, norm = self.options, self.cells, self.norm
         low = -math.inf if options.threshold_low is None else options.threshold_low
         high = math.inf if options.threshold_high is None else options.threshold_high
-        if not math.isfinite(high):
-            high = np.finfo(np.float64).max  # infinite pixels do not count
-        if not math.isfinite(low):
-            low = np.finfo(np.float64).min
+        limits = np.finfo(np.float64)  # infinite pixels never count
+        low, high = max(low, float(limits.min)), min(high, float(limits.max))
         pixels = self._flat(_as_pixels(image), "image")
         lost, lost_norms = np.zeros(self.n_cells + 1, np.int64), np.zeros((self.n_cells + 1, 2))
         squared: NDArray[np.float64] | None
@@ -179,16 +205,14 @@ class AzimuthalMap:
             total = three[:-1, 0]
             norms = self.norms - lost_norms[:-1]
             mean = _divided(total, norms[:, 0], self.counts - lost[:-1])
-            squared = np.maximum(three[:-1, 1] - 2 * mean * three[:-1, 2] + mean**2 * norms[:, 1], 0.0)
+            spread = three[:-1, 1] - 2 * mean * three[:-1, 2] + mean**2 * norms[:, 1]
+            squared = np.where(np.isfinite(spread), np.maximum(spread, 0.0), 0.0)
         else:
             four = np.zeros((4, self.n_cells + 1))
             scatter(pixels, cells, norm, low, high, four, lost, lost_norms)
             total = four.sum(axis=0)[:-1]
             squared = np.maximum(total, 0.0) * options.adu_per_photon if options.errors else None
-        valid = self.counts - lost[:-1]
-        norms = self.norms[:, 0] - lost_norms[:-1, 0]
-        error = None if squared is None else _divided(np.sqrt(squared), norms, valid)
-        return _divided(total, norms, valid), error, valid
+        return Totals(total, squared, self.norms[:, 0] - lost_norms[:-1, 0], self.counts - lost[:-1])
 
     def integrate(
         self, images: ArrayLike, variance: ArrayLike | None = None, dark: ArrayLike | None = None
@@ -234,9 +258,10 @@ class AzimuthalMap:
             intensity[number], found, valid[number] = self.sums(one, other)
             if error is not None and found is not None:
                 error[number] = found
-        return self._dataset(intensity, error, valid, several=several)
+        return self.labelled(intensity, error, valid, several=several)
 
-    def _dataset(self, intensity: Any, error: Any, valid: Any, *, several: bool) -> xr.Dataset:
+    def labelled(self, intensity: Any, error: Any, valid: Any, *, several: bool) -> xr.Dataset:
+        """Return arrays ([frame,] cell) as a Dataset."""
         options = self.options
         dims = (*(("frame",) if several else ()), *(("azimuth",) if options.sectored else ()), options.dimension)
         sizes = (

@@ -10,6 +10,7 @@ import numpy as np
 
 from detcore.area.images.azimuthalkernels import RADIUS, TWO_THETA, Q, digitise, look
 from detcore.area.images.azimuthaloptions import MAX_CELLS, UNITS, AzimuthalOptions
+from detcore.area.images.positions import pixel_size_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def cells_of(geometry: Geometry, target: Any, options: AzimuthalOptions) -> Cell
     ValueError
         The geometry lacks what the unit needs, or no pixel lies in the range.
     """
-    known = geometry.distance is not None and (geometry.pixel_size is not None or _has_size(target))
+    known = geometry.distance is not None and (geometry.pixel_size is not None or pixel_size_of(target) is not None)
     if options.unit != "radius":
         geometry.check_angles(target)
     corrected = known  # in px alone there are no angles to correct for
@@ -79,11 +80,6 @@ def cells_of(geometry: Geometry, target: Any, options: AzimuthalOptions) -> Cell
         norm[bad], cells[bad] = 1, n_cells
     small = cells.astype(np.uint16) if n_cells < 1 << 16 else cells
     return Cells(places.shape, edges, starts, widths, small, norm)
-
-
-def _has_size(target: Any) -> bool:
-    size = getattr(target, "pixel_size", None)
-    return size is not None and all(math.isfinite(one) and one > 0 for one in size)
 
 
 def _edges(options: AzimuthalOptions, radial: NDArray[np.float64], pixels: float) -> tuple[NDArray[np.float64], float]:

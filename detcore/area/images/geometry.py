@@ -16,10 +16,12 @@ p2 = -L tan(rot1). That is what `x` and `y` say, because it is what a person see
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+from detcore.area.images.positions import Positions, pixel_size_of, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,36 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HC: Final = 12.398419843320026  # keV Angstrom (CODATA 2019, exact)
-MICRO: Final = 1e-6
-MAX_PIXELS: Final = 1 << 28
 Pixel = Annotated[float, Field(ge=-1e7, le=1e7)]
 Turn = Annotated[float, Field(gt=-90, lt=90)]
-
-
-class Positions(NamedTuple):
-    """Places of pixels in the detector plane, m, as two-dimensional arrays that are broadcast against each other.
-
-    Parameters
-    ----------
-    d1, d2
-        From the direct beam, along the rows' and the columns' index.
-    p1, p2
-        Of the direct beam, from the point of normal incidence.
-    along
-        From the sample to the plane of the pixel, along the normal.
-    shape
-        Of the frame, (y, x) or (module, y, x); the arrays have it with its first axes joined.
-    pixel
-        Width of a column, m; 1 if it is not known: then all lengths are in px.
-    """
-
-    d1: NDArray[np.float64]
-    d2: NDArray[np.float64]
-    p1: float
-    p2: float
-    along: NDArray[np.float64]
-    shape: tuple[int, ...]
-    pixel: float
 
 
 class Geometry(BaseModel):
@@ -149,9 +123,9 @@ class Geometry(BaseModel):
         target
             Shape (y, x) of an image, or a `Detector`.
         """
-        pixel = self.pixel_size or _pixel_size(target) or (1.0, 1.0)
+        pixel = self.pixel_size or pixel_size_of(target) or (1.0, 1.0)
         s1, s2 = (-1 if self.orientation in {1, 2} else 1), (-1 if self.orientation in {1, 4} else 1)
-        shape, rows, columns, depth = _places(target, (self.y, self.x), pixel)
+        shape, rows, columns, depth = places_of(target, (self.y, self.x), pixel)
         distance = self.distance if self.distance is not None else 1.0
         rot1, rot2 = math.radians(self.rot1), math.radians(self.rot2)
         return Positions(
@@ -185,7 +159,7 @@ class Geometry(BaseModel):
             The distance or the pixel size is not known.
         """
         missing = [name for name in ("distance", "pixel_size") if getattr(self, name) is None]
-        if "pixel_size" in missing and target is not None and _pixel_size(target) is not None:
+        if "pixel_size" in missing and target is not None and pixel_size_of(target) is not None:
             missing.remove("pixel_size")
         if missing:
             msg = f"angles need geometry.{' and geometry.'.join(missing)} (m); without them only the radius in px is known"
@@ -325,68 +299,3 @@ class Geometry(BaseModel):
             "pixel2": pixel2,
             "orientation": self.orientation,
         }
-
-
-# ---- pixels that know their place
-
-
-def _pixel_size(target: Any) -> tuple[float, float] | None:
-    size = getattr(target, "pixel_size", None)
-    if size is None or not all(math.isfinite(one) and one > 0 for one in size):
-        return None
-    return float(size[0]), float(size[1])
-
-
-def _places(target: Any, beam: tuple[float, float], pixel: tuple[float, float]) -> Any:
-    """Return the shape, and rows, columns, depth (m) from the direct beam as 2-D arrays."""
-    shape = tuple(int(size) for size in getattr(target, "shape", target))
-    if len(shape) not in {2, 3} or min(shape) < 1 or math.prod(shape) > MAX_PIXELS:
-        msg = f"expected the shape (rows, columns) of an image or a detector, found {shape}"
-        raise ValueError(msg)
-    x, y = getattr(target, "x", None), getattr(target, "y", None)
-    iy, ix = getattr(target, "iy", None), getattr(target, "ix", None)
-    flat = (math.prod(shape[:-1]), shape[-1])
-    level = np.zeros((1, 1))
-    if x is not None and y is not None:
-        if iy is None or ix is None:
-            iy, ix = (one.reshape(flat) for one in np.indices((flat[0], flat[1])))
-        z = getattr(target, "z", None)
-        # psana counts z towards the sample, from the mean plane.
-        depth = level if z is None else _finite(np.mean(z, dtype=np.float64) - np.asarray(z, np.float64)) * MICRO
-        rows, columns = _from_positions(x, y, iy, ix, beam)
-        return shape, rows.reshape(flat), columns.reshape(flat), depth.reshape(depth.shape if z is None else flat)
-    if iy is not None and ix is not None:
-        rows, columns = (np.asarray(one, np.float64).reshape(flat) for one in (iy, ix))
-        return shape, (rows - beam[0]) * pixel[0], (columns - beam[1]) * pixel[1], level
-    if len(shape) == 3:
-        msg = f"a detector of {shape[0]} modules needs the place of its pixels (x, y or ix, iy); give its geometry file"
-        raise ValueError(msg)
-    rows = (np.arange(shape[0], dtype=np.float64)[:, None] - beam[0]) * pixel[0]
-    columns = (np.arange(shape[1], dtype=np.float64)[None, :] - beam[1]) * pixel[1]
-    return shape, rows, columns, level
-
-
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.isfinite(values), values, 0.0)
-
-
-def _from_positions(x: Any, y: Any, iy: Any, ix: Any, beam: tuple[float, float]) -> Any:
-    """Return rows and columns (m) from the beam, which is given in the assembled image, from positions in um.
-
-    The image is a rounded picture of the positions; a plane through all pixels averages the rounding away, and its
-    nearest quarter turn says which of x and y grows with the rows.
-    """
-    where = np.column_stack([np.asarray(one, np.float64).ravel() for one in (iy, ix)])
-    place = np.column_stack([np.asarray(one, np.float64).ravel() for one in (x, y)])
-    known = np.isfinite(place).all(axis=1)
-    if known.sum() < 3:
-        msg = f"only {int(known.sum())} pixels have a finite place; expected at least three"
-        raise ValueError(msg)
-    step = max(1, int(known.sum()) // 200_000)
-    sample = np.flatnonzero(known)[::step]
-    middle, centre = where[sample].mean(axis=0), place[sample].mean(axis=0)
-    plane, *_ = np.linalg.lstsq(where[sample] - middle, place[sample] - centre, rcond=None)
-    origin = centre + (np.array(beam) - middle) @ plane
-    turn = np.where(np.abs(plane) > np.abs(plane).max(axis=1, keepdims=True) / 2, np.sign(plane), 0.0)
-    from_beam = (place - origin) @ turn.T * MICRO
-    return from_beam[:, 0], from_beam[:, 1]
