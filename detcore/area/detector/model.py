@@ -246,10 +246,10 @@ class Detector:
             msg = f"{self.name}: a frame is {self.shape}, found {tuple(shape)}; is this another detector's?"
             raise ValueError(msg)
 
-    @property
+    @cached_property
     def good(self) -> NDArray[np.bool_]:
-        """Raw shape, true where `pixel_mask` and `status` reject nothing."""
-        return np.asarray(self.cmask, np.bool_)
+        """Raw shape, true where neither `pixel_mask` nor `status` rejects a pixel."""
+        return _frozen(psana_mask(self, status=True, calib=True).astype(np.bool_))
 
     @cached_property
     def statusMask(self) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detcore.area.detector import UNKNOWN, Detector, type_of
+from detcore.area.files.calibfiles import read_calibration
 from detcore.area.files.geomfile import read_geom
 from detcore.area.images.assembly import oriented
 
@@ -62,8 +63,6 @@ def described(
     if geometry is not None:
         detector = read_geom(geometry).applied(detector, stored, path)
     if calibration:
-        from detcore.area.files.calibfiles import read_calibration  # noqa: PLC0415 - few runs have one
-
         detector = detector.with_(**{key: read_calibration(path, detector, key) for key, path in calibration.items()})
     return detector
 

@@ -54,23 +54,18 @@ class Modules:
 
 
 def groups_of(file: h5py.File, wanted: str | None = None) -> list[tuple[int, str]]:
-    """Return the number and image group of each module in a file."""
-    result = []
+    """Return the number and image group of each module in a file; of the only detector, whatever name is wanted."""
+    result: dict[str, list[tuple[int, str]]] = {}
     top = walk_to(file, "/INSTRUMENT")
-    for name, detector in members(top) if isinstance(top, h5py.Group) else []:
+    for name, _ in members(top) if isinstance(top, h5py.Group) else []:
         inner = walk_to(file, f"/INSTRUMENT/{name}/DET")
         for channel, _ in members(inner) if isinstance(inner, h5py.Group) else []:
             number = _CHANNEL.match(channel)
             place = f"/INSTRUMENT/{name}/DET/{channel}/image"
-            fits = not wanted or wanted in {name, channel}
-            if (
-                number
-                and fits
-                and isinstance(detector, h5py.Group)
-                and isinstance(walk_to(file, f"{place}/data"), h5py.Dataset)
-            ):
-                result.append((int(number[1]), place))
-    return sorted(result)
+            if number and isinstance(walk_to(file, f"{place}/data"), h5py.Dataset):
+                result.setdefault(name, []).append((int(number[1]), place))
+    chosen = [wanted] if wanted in result else list(result)
+    return sorted(one for name in chosen for one in result[str(name)])
 
 
 def is_lead(path: str, peers: Sequence[str]) -> bool:

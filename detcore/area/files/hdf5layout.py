@@ -60,9 +60,10 @@ def names_of(path: str, file: h5py.File, options: Options) -> list[str]:
     """
     if options.dataset:
         return [options.dataset]
-    for group in _GROUPS:
+    named = [group for group in _GROUPS if options.detector and options.detector in group.split("/")]
+    for group in named or _GROUPS:
         place = walk_to(file, group)
-        if isinstance(place, h5py.Group) and (not options.detector or options.detector in group):
+        if isinstance(place, h5py.Group):
             names = sorted((str(name) for name in place if _NUMBERED.match(str(name))), key=natural)
             if isinstance(walk_to(file, f"{group}/data"), Elsewhere) or _is_stack(walk_to(file, f"{group}/data")):
                 return [f"{group.rstrip('/')}/data"]

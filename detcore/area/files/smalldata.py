@@ -57,13 +57,15 @@ def look(path: str, file: h5py.File, options: Options) -> Contents:
     ValueError
         There are several detectors or regions: one has to be named.
     """
-    choices = frames_of(file, options.detector)
+    every = frames_of(file)
+    choices = frames_of(file, options.detector) or (every if len({name for name, _ in every}) == 1 else [])
     if options.dataset:
         wanted = "/" + options.dataset.strip("/")
-        choices = [one for one in choices if one[1] == wanted] or [(wanted.split("/")[1], wanted)]
+        choices = [one for one in every if one[1] == wanted] or [(wanted.split("/")[1], wanted)]
     if len(choices) != 1:
-        shown = ", ".join(f"{name} ({where})" for name, where in choices[:10]) or "none"
-        msg = f"{path}: several detectors or regions: {shown}; name one with detector= or dataset="
+        shown = ", ".join(f"{name} ({where})" for name, where in (choices or every)[:10]) or "none"
+        wrong = "several detectors or regions" if choices else f"no detector {options.detector!r:.60}; there are"
+        msg = f"{path}: {wrong}: {shown}; name one with detector= or dataset="
         raise ValueError(msg)
     detector, dataset = choices[0]
     summed = dataset.startswith("/Sums/")
