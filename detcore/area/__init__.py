@@ -19,6 +19,8 @@ from detcore.area.detector import Detector as Detector
 from detcore.area.detector import DetectorType as DetectorType
 from detcore.area.detector import psana_mask as psana_mask
 from detcore.area.detector import type_of as type_of
+from detcore.area.files.poni import poni_geometry as poni_geometry
+from detcore.area.files.poni import poni_text as poni_text
 from detcore.area.functions import Autocorrelation as Autocorrelation
 from detcore.area.functions import DetObject as DetObject
 from detcore.area.functions import DetObjectClass as DetObjectClass
@@ -53,6 +55,11 @@ from detcore.area.images.centre import find_centre as find_centre
 from detcore.area.images.commonmode import CommonModeStep as CommonModeStep
 from detcore.area.images.geometry import Geometry as Geometry
 from detcore.area.images.presets import presets as presets
+from detcore.area.images.rings import calibrate as calibrate
+from detcore.area.images.rings import match_distance as match_distance
+from detcore.area.images.rings import overlay as overlay
+from detcore.area.images.roi import project as project
+from detcore.area.images.roi import roi_statistics as roi_statistics
 from detcore.area.instrument import INSTRUMENT as INSTRUMENT
 from detcore.area.pipeline import event_loop as event_loop
 from detcore.area.pipeline import masked as masked
@@ -61,6 +68,8 @@ from detcore.area.runreduction import Progress as Progress
 from detcore.area.runreduction import reduce as reduce
 from detcore.area.runreduction import reducing as reducing
 from detcore.area.setupfile import Setup as Setup
+from detcore.area.setupsections import AzimuthalSection as AzimuthalSection
+from detcore.area.setupsections import ProjectionSection as ProjectionSection
 from detcore.area.setupsections import Roi as Roi
 from detcore.area.smalldata import SmallData as SmallData
 from detcore.area.smallread import read_reduced as read_reduced
