@@ -33,7 +33,9 @@ FIELDS = {  # of a geometry -> label, and how many of its units are one of the s
 class CentrePanel(Panel):
     """Where the beam is, found with the mouse or without, and what the rings say about it."""
 
-    def __init__(self, acts: Acts, calibrants: tuple[str, ...], pick: Callable[[bool], None], find: Callable[[str], None]) -> None:
+    def __init__(
+        self, acts: Acts, calibrants: tuple[str, ...], pick: Callable[[bool], None], find: Callable[[str], None]
+    ) -> None:
         super().__init__()
         self._acts = acts
         self._pick = pmui.Button(label="Pick points", icon="ads_click", size="small", variant="outlined", margin=(4, 3))
@@ -42,13 +44,19 @@ class CentrePanel(Panel):
             description="Pick points: click several places of one ring on the image, or the centre itself",
         )
         self._clear = button("Clear points", lambda _: acts.forget_points(), icon="clear")
-        self._fit = button("Fit points", lambda _: find("points"), "a circle through the points; one point is the centre")
-        self._rings = button("Fit rings", lambda _: find("rings"), "robust, all rings that are found around the centre there is")
+        self._fit = button(
+            "Fit points", lambda _: find("points"), "a circle through the points; one point is the centre"
+        )
+        self._rings = button(
+            "Fit rings", lambda _: find("rings"), "robust, all rings that are found around the centre there is"
+        )
         self._auto = button(
             "Automatic", lambda _: find("auto"), "without any parameter", icon="auto_fix_high", variant="contained"
         )
         self._fields = {
-            name: NumberField(label, lambda value, name=name: self._typed(name, value), self.complain, width=width, empty="-")
+            name: NumberField(
+                label, lambda value, name=name: self._typed(name, value), self.complain, width=width, empty="-"
+            )
             for name, (label, _, width) in FIELDS.items()
         }
         self._pixel = NumberField("Pixel (µm)", self._sized, self.complain, width=80, empty="-")
@@ -59,9 +67,16 @@ class CentrePanel(Panel):
         self._calibrant.param.watch(self._calibrated, "value")
         self._show = pmui.Checkbox(label="Draw its rings", value=False, size="small", margin=(3, 4))
         self._show.param.watch(lambda event: acts.want(rings=bool(event.new)), "value")
-        self._refine = button("Distance from rings", lambda _: find("distance"), "that fits the rings of the calibrant best")
+        self._refine = button(
+            "Distance from rings", lambda _: find("distance"), "that fits the rings of the calibrant best"
+        )
+        self._tilt = button(
+            "With tilt", lambda _: find("tilt"), "centre, distance and tilt, from the rings of the calibrant"
+        )
         self._words = text()
-        self._import = pmui.FileInput(accept=".poni", multiple=False, size="small", margin=(6, 4), width=190, label="Import .poni")
+        self._import = pmui.FileInput(
+            accept=".poni", multiple=False, size="small", margin=(6, 4), width=190, label="Import .poni"
+        )
         self._import.param.watch(self._imported, "value")
         self._export = pmui.FileDownload(
             callback=self._poni, filename="setup.poni", label="Export .poni", icon="download", size="small",
@@ -71,7 +86,7 @@ class CentrePanel(Panel):
             pn.FlexBox(self._auto, self._rings, self._pick, self._fit, self._clear, **TIGHT),
             pn.FlexBox(*(self._fields[name].widget for name in ("x", "y", "distance", "energy")), **TIGHT),
             pn.FlexBox(self._fields["rot1"].widget, self._fields["rot2"].widget, self._pixel.widget, **TIGHT),
-            pn.FlexBox(self._calibrant, self._show, self._refine, **TIGHT),
+            pn.FlexBox(self._calibrant, self._show, self._refine, self._tilt, **TIGHT),
             pn.FlexBox(self._import, self._export, **TIGHT),
         )
         self.view = pn.Column(*rows, self.error, self._words, sizing_mode="stretch_both", margin=0, scroll="y-auto")
@@ -174,12 +189,7 @@ class CentrePanel(Panel):
         if work.points:
             words.append(f"{len(work.points)} point{'s' if len(work.points) > 1 else ''} picked.")
         if found is not None and not busy:
-            radii = ", ".join(digits(float(radius), 5) for radius in list(getattr(found, "radii", ()))[:8])
-            words.append(
-                f"Found x {found.x:.3f}, y {found.y:.3f}, error {digits(getattr(found, 'error', None), 3)} px"
-                + (f"; rings at {radii} px" if radii else "")
-                + "."
-            )
+            words.append(words_of(found))
         if now.desk.setup.geometry is None:
             words.append("The setup has no centre yet: press Automatic, or pick points on a ring and press Fit points.")
         elif now.look.rings and now.evaluation is not None and "rings" in now.evaluation.problems:
@@ -187,3 +197,14 @@ class CentrePanel(Panel):
         line = "\n".join(words)
         if line != self._words.text:
             self._words.text = line
+
+
+def words_of(found: Any) -> str:
+    """Return what was found, with its error."""
+    if hasattr(found, "geometry"):
+        errors, geometry = found.errors, found.geometry
+        parts = [f"{name} {digits(getattr(geometry, name), 6)} ± {digits(error, 2)}" for name, error in errors.items()]
+        return f"Refined with {len(found.points)} points: {', '.join(parts)}; residual {digits(found.residual, 3)} px."
+    radii = ", ".join(digits(float(radius), 5) for radius in found.radii[:8])
+    at = f"Found x {found.x:.3f}, y {found.y:.3f} (column, row), error {digits(found.error, 3)} px"
+    return f"{at}; rings at {radii} px." if radii else f"{at}."

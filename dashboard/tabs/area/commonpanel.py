@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
-from bokeh.models import FactorRange
 from typing_extensions import override
 
 from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel, button, digits
@@ -37,7 +35,9 @@ class CommonPanel(Panel):
         self._none = button("No common mode", lambda _: self._take(0), "take it out of the setup")
         self._default = button("Default", lambda _: self._take(None), "what the type of the detector recommends")
         self._words, self._advice = text(), text()
-        self.table = Table(COLUMNS, widths={"preset": 66, "noise": 98, "gain": 78}, on_click=self._clicked, sortable=False)
+        self.table = Table(
+            COLUMNS, widths={"preset": 66, "noise": 98, "gain": 78}, on_click=self._clicked, sortable=False
+        )
         bar = pn.FlexBox(self._frames, self._compare, self._cancel, self._none, self._default, **TIGHT)
         self.view = pn.Column(
             bar, self.error, self._words, self._advice, column(self.table.widget), sizing_mode="stretch_both", margin=0
@@ -82,7 +82,7 @@ class CommonPanel(Panel):
             return
         if not self._presets:
             self._list(now.facts, None)
-        advice = area.recommendation(now.facts.detector.type)
+        advice = f"Recommended for {now.facts.detector.type}: {now.facts.detector.kind.recommended}"
         if advice != self._advice.text:
             self._advice.text = advice
 
@@ -108,7 +108,9 @@ class CommonPanel(Panel):
         if work.noises is not None and work.noises is not self._shown and now.facts is not None:
             self._shown = work.noises
             data = work.noises
-            self._list(now.facts, dict(zip(map(int, data["preset"].values), data["noise"].values.tolist(), strict=True)))
+            self._list(
+                now.facts, dict(zip(map(int, data["preset"].values), data["noise"].values.tolist(), strict=True))
+            )
 
 
 def compared(facts: Any, setup: area.Setup, good: Any, count: int, cancel: threading.Event) -> Any:

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detcore import area
@@ -17,6 +16,7 @@ from detcore.core.paths import Roots, atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 STEPS = 100  # of undo
 KEPT = 200  # autosaves; the oldest go first

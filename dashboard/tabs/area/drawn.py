@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from dashboard.outlines import HalfPlane, Outline, Point, Stroke, drawable
+from dashboard.outlines import Outline, Point, drawable
 from dashboard.sketch import Mark
-from detcore import image
 from detcore import area
 from detcore.image import Rectangle, RegionOperation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    pass
 
 COLOURS = (
     "#00e5ff", "#ffb300", "#69f0ae", "#ff80ab", "#b388ff", "#ffd740", "#40c4ff", "#ff9e80", "#ccff90", "#ea80fc",
@@ -27,11 +25,10 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Which:
-    """What a mark stands for: an operation by its place, or a ROI, and which stroke of a brush."""
+    """What a mark stands for: an operation of the mask or a ROI, by its place."""
 
     what: Literal["mask", "roi"]
     place: int
-    stroke: int = 0
 
 
 def which(mark: str | None) -> Which | None:
@@ -39,46 +36,18 @@ def which(mark: str | None) -> Which | None:
 
     Examples
     --------
-    >>> which("mask-3-1"), which("roi-0"), which("nothing")
-    (Which(what='mask', place=3, stroke=1), Which(what='roi', place=0, stroke=0), None)
+    >>> which("mask-3"), which("roi-x"), which(None)
+    (Which(what='mask', place=3), None, None)
     """
-    what, _, rest = (mark or "").partition("-")
-    numbers = rest.split("-")
-    if what not in {"mask", "roi"} or not all(number.isdecimal() for number in numbers) or len(numbers) > 2:
+    what, _, number = (mark or "").partition("-")
+    if what not in {"mask", "roi"} or not number.isdecimal():
         return None
-    return Which(what, int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0)  # type: ignore[arg-type]
+    return Which("mask" if what == "mask" else "roi", int(number))
 
 
 def colour_of(place: int) -> str:
     """Return the colour of a ROI by its place, on the image and in its curves."""
     return COLOURS[place % len(COLOURS)]
-
-
-def region_of(outline: Outline) -> Any:
-    """Return what was drawn as a region of the setup.
-
-    Raises
-    ------
-    ValueError
-        A point is none.
-    """
-    if isinstance(outline, Stroke):
-        return image.Brush(radius=outline.radius, strokes=(outline.points,))
-    if isinstance(outline, HalfPlane):
-        return image.HalfPlane(x=outline.x, y=outline.y, angle=outline.angle)
-    if isinstance(outline, Point):
-        msg = "a point is no region"
-        raise ValueError(msg)  # noqa: TRY004 - whatever was drawn is a value from the browser
-    return outline
-
-
-def outlines_of(region: Any) -> list[Outline]:
-    """Return what is drawn of a region: each stroke of a brush by itself; nothing if it cannot be drawn."""
-    if isinstance(region, image.Brush):
-        return [Stroke(tuple(stroke), region.radius) for stroke in region.strokes]
-    if isinstance(region, image.HalfPlane):
-        return [HalfPlane(region.x, region.y, region.angle)]
-    return [region] if drawable(region) else []
 
 
 def roi_region(roi: area.Roi) -> Any:
@@ -97,17 +66,12 @@ def marks_of(setup: area.Setup) -> list[Mark]:
     """Return everything that can be drawn of a setup: the mask, then the ROIs above it."""
     marks: list[Mark] = []
     for place, operation in enumerate(setup.mask):
-        if isinstance(operation, RegionOperation) and getattr(operation, "panel", None) is None:
-            several = outlines_of(operation.region)
-            for stroke, outline in enumerate(several):
-                name = f"mask-{place}-{stroke}" if len(several) > 1 else f"mask-{place}"
-                marks.append(Mark(name, outline, operation.mode, operation.name, operation.enabled))
+        if isinstance(operation, RegionOperation) and operation.panel is None and drawable(operation.region):
+            marks.append(Mark(f"mask-{place}", operation.region, operation.mode, operation.name, operation.enabled))
     for place, roi in enumerate(setup.rois):
         region = roi_region(roi)
-        several = outlines_of(region) if region is not None else []
-        for stroke, outline in enumerate(several):
-            name = f"roi-{place}-{stroke}" if len(several) > 1 else f"roi-{place}"
-            marks.append(Mark(name, outline, "roi", roi.name, colour=colour_of(place)))
+        if region is not None and drawable(region):
+            marks.append(Mark(f"roi-{place}", region, "roi", roi.name, colour=colour_of(place)))
     return marks
 
 
@@ -117,9 +81,12 @@ def added(setup: area.Setup, outline: Outline, kind: str) -> tuple[str, dict[str
     Raises
     ------
     ValueError
-        It is none.
+        A point is no region.
     """
-    region = region_of(outline)
+    region = outline
+    if isinstance(region, Point):
+        msg = "a point is no region"
+        raise ValueError(msg)  # noqa: TRY004 - whatever was drawn is a value from the browser
     word = WORDS.get(region.kind, region.kind)
     if kind == "roi":
         name = free_name("ROI", [roi.name for roi in setup.rois])
@@ -134,16 +101,16 @@ def changed(setup: area.Setup, mark: str, outline: Outline) -> tuple[str, dict[s
     place = which(mark)
     if place is None or isinstance(outline, Point):
         return None
-    region = region_of(outline)
+    region = outline
     if place.what == "mask" and place.place < len(setup.mask):
         operation = setup.mask[place.place]
         if not isinstance(operation, RegionOperation):
             return None
-        moved = operation.model_copy(update={"region": _with_stroke(operation.region, place.stroke, region)})
+        moved = operation.model_copy(update={"region": region})
         return f"move {operation.name or 'shape'}", {"mask": replaced(setup.mask, place.place, moved)}
     if place.what == "roi" and place.place < len(setup.rois):
         roi = setup.rois[place.place]
-        values = {"region": _with_stroke(roi.region, place.stroke, region), "bounds": None}
+        values = {"region": region, "bounds": None}
         return f"move {roi.name}", {"rois": replaced(setup.rois, place.place, roi.model_copy(update=values))}
     return None
 
@@ -158,13 +125,6 @@ def deleted(setup: area.Setup, mark: str) -> tuple[str, dict[str, Any]] | None:
         return None
     kept = items[: place.place] + items[place.place + 1 :]
     return f"delete {items[place.place].name or 'operation'}", {"mask" if place.what == "mask" else "rois": kept}
-
-
-def _with_stroke(old: Any, stroke: int, new: Any) -> Any:
-    if isinstance(old, image.Brush) and isinstance(new, image.Brush) and len(old.strokes) > 1:
-        strokes = replaced(old.strokes, stroke, new.strokes[0])
-        return image.Brush(radius=new.radius, strokes=strokes)
-    return new
 
 
 def replaced(items: Sequence[Any], place: int, item: Any) -> tuple[Any, ...]:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from dashboard.outlines import Point
 from dashboard.tabs.area import drawn
+from dashboard.tabs.area.export import content
 from dashboard.tabs.area.finding import find
 from dashboard.tabs.area.opening import confined
 from dashboard.tabs.base import BaseTab
 from detcore import area
+from detcore.image import ThresholdOperation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +166,11 @@ class Editing(BaseTab):
         found = self.work.found()
         if found is not None:
             how, value = found
-            changes = {"distance": value.distance} if how == "distance" else {"x": value.x, "y": value.y}
+            if how in {"distance", "tilt"}:
+                names = ("x", "y", "distance", "rot1", "rot2")
+                changes = {name: getattr(value.geometry, name) for name in names}
+            else:
+                changes = {"x": value.x, "y": value.y}
             self.panel("centre").put(f"centre: {how}", **changes)
 
     # --- the histogram
@@ -181,7 +187,7 @@ class Editing(BaseTab):
         if low is None and high is None:
             self.edit("no threshold", mask=kept)
             return
-        operation = area.ThresholdOperation(name=THRESHOLD, image="image", low=low, high=high)
+        operation = ThresholdOperation(name=THRESHOLD, image="image", low=low, high=high)
         self.edit("threshold of the histogram", mask=(*kept[:place], operation, *kept[place:]))
 
     def threshold(self) -> tuple[float | None, float | None]:
@@ -214,6 +220,10 @@ class Editing(BaseTab):
             msg = f"{name[:80]}: {error}"
             raise ValueError(msg) from None
         self.desk.put(f"load {name[:80]}", setup)
+
+    def export(self, name: str, convention: str) -> bytes:
+        """Return an export; called in a thread."""
+        return content(name, convention, self.desk.setup, self.work.evaluation, self.work.facts)
 
     def restore(self, token: str) -> None:
         """Go on with edits that were not saved."""

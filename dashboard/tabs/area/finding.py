@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detcore import area
+from detcore.image import good_pixels
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dashboard.tabs.area.look import Look
     from dashboard.tabs.area.work import Work
 
@@ -26,7 +29,7 @@ def find(work: Work, how: str, setup: area.Setup, look: Look) -> None:
     work
         What there is, and where it is done.
     how
-        points, rings, auto or distance.
+        points, rings, auto; distance or tilt, with the rings of the calibrant.
     setup
         With the mask and the geometry there is.
     look
@@ -44,15 +47,36 @@ def find(work: Work, how: str, setup: area.Setup, look: Look) -> None:
     geometry = setup.geometry
     if how == "points" and not work.points:
         raise ValueError(NEEDED[how])
-    if how == "distance" and (geometry is None or geometry.energy is None or geometry.pixel_size is None):
-        raise ValueError(NEEDED[how])
-    good = area.good_pixels(evaluation.raster)
+    if how in {"distance", "tilt"} and (geometry is None or geometry.energy is None or geometry.pixel_size is None):
+        raise ValueError(NEEDED["distance"])
+    good = good_pixels(evaluation.raster)
     values = np.asarray(picture.values, np.float32)
     points = np.array(work.points, np.float64).reshape(-1, 2)
     start = (geometry.x, geometry.y) if geometry is not None else None
     if how == "points":
         work.find(how, lambda: area.find_centre(values, points=points, method="points"))
-    elif how == "distance":
-        work.find(how, lambda: area.refine_distance(values, geometry, look.calibrant, good=good))
+    elif geometry is not None and how in {"distance", "tilt"}:
+        work.find(how, lambda: refined(values, geometry, look.calibrant, good, tilt=how == "tilt"))
     else:
         work.find(how, lambda: area.find_centre(values, method=how, good=good, start=start if how == "rings" else None))
+
+
+def refined(
+    values: NDArray[np.float32], geometry: area.Geometry, powder: str, good: NDArray[np.bool_], *, tilt: bool
+) -> Any:
+    """Return what the rings of a calibrant tell: first the distance by their radii, then everything by their points.
+
+    Raises
+    ------
+    ValueError
+        The rings are not those of the calibrant.
+    """
+    free = ("x", "y", "distance", "rot1", "rot2") if tilt else ("x", "y", "distance")
+    try:
+        if geometry.distance is not None:
+            return area.calibrate(values, geometry, powder, good=good, free=free)
+    except ValueError:
+        pass  # it may be far from the right distance
+    radii = area.find_centre(values, method="rings", good=good, start=(geometry.x, geometry.y)).radii
+    start = geometry.with_(distance=area.match_distance(radii, geometry, powder))
+    return area.calibrate(values, start, powder, good=good, free=free)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.models import ColumnDataSource
@@ -16,6 +15,8 @@ from dashboard.views.push import push
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
 
     from dashboard.tabs.area.look import Look
     from dashboard.tabs.area.science import Evaluation, Picture
@@ -48,7 +49,9 @@ class ImagePanel:
         self.figure = plot = self.image.figure
         plot.name = "area-image"
         self._rings = ColumnDataSource({"xs": [], "ys": []}, name="area-rings")
-        plot.multi_line("xs", "ys", source=self._rings, line_color=RING, line_width=1.4, line_dash="dashed", line_alpha=0.9)
+        plot.multi_line(
+            "xs", "ys", source=self._rings, line_color=RING, line_width=1.4, line_dash="dashed", line_alpha=0.9
+        )
         self._beam = ColumnDataSource({"x": [], "y": []}, name="area-beam")
         plot.scatter(
             "x", "y", source=self._beam, marker="cross", size=22, line_color=RING, line_width=2, level="overlay"
@@ -73,22 +76,18 @@ class ImagePanel:
             icon="chevron_right", description="Next frame", on_click=lambda _: self.go(1), **STEP
         )
         self._slider = pmui.IntSlider(
-            label="", show_value=False, value=0, start=0, end=1, size="small", width=110, margin=(2, 10)
+            label="", show_value=False, value=0, start=0, end=1, size="small", width=92, margin=(2, 10)
         )
         self._slider.param.watch(lambda event: self._typed(event.new), "value_throttled")
         self._number = pmui.IntInput(label="Frame", value=0, start=0, width=66, **NUMBER)
         self._number.param.watch(lambda event: self._typed(event.new), "value")
         self._scale = pmui.RadioButtonGroup(options={"Log": "log", "Lin": "linear"}, value="log", **COMPACT)
         self._scale.param.watch(lambda event: self._asked(scale=event.new), "value")
-        self._lowest = pmui.FloatInput(label="Low %", value=1.0, start=0.0, end=100.0, step=0.5, width=58, **NUMBER)
-        self._highest = pmui.FloatInput(label="High %", value=99.7, start=0.0, end=100.0, step=0.1, width=58, **NUMBER)
-        for name, widget in (("lowest", self._lowest), ("highest", self._highest)):
-            widget.param.watch(lambda event, name=name: self._percentile(name, event.new), "value")
         self._mask = pmui.Checkbox(label="Mask", value=True, size="small", margin=(3, 4))
         self._mask.param.watch(lambda event: want(mask=bool(event.new)), "value")
         return pn.FlexBox(
-            self._kind, self._back, self._number, self._next, self._slider, self._scale, self._lowest, self._highest,
-            self._mask, sizing_mode="stretch_width", margin=0, align_items="center",
+            self._kind, self._back, self._number, self._next, self._slider, self._scale, self._mask,
+            sizing_mode="stretch_width", margin=0, align_items="center",
         )  # fmt: skip
 
     # --- what the viewer does
@@ -96,10 +95,6 @@ class ImagePanel:
     def _asked(self, **changes: Any) -> None:
         if not self._quiet:
             self._want(**changes)
-
-    def _percentile(self, name: str, value: object) -> None:
-        if isinstance(value, int | float):
-            self._asked(**{name: float(value), "low": None, "high": None})
 
     def _typed(self, number: object) -> None:
         if isinstance(number, int) and not self._quiet:
@@ -126,7 +121,6 @@ class ImagePanel:
         """
         self._quiet, self._frames = True, frames
         self._kind.value, self._scale.value, self._mask.value = look.image, look.scale, look.mask
-        self._lowest.value, self._highest.value = look.lowest, look.highest
         last = max(frames - 1, 1)
         if self._slider.end != last:
             self._slider.end = last
@@ -145,7 +139,7 @@ class ImagePanel:
         if key == self._shown:
             return
         self._shown = key
-        self.image.arrange(log=look.scale == "log", limits=limits if limits else "robust")
+        self.image.arrange(log=look.scale == "log", limits=limits or "robust")
         saturated = picture.saturated if look.image in {"frame", "max"} else None
         self.image.show(
             picture.values, mask=picture.gaps, title=picture.title, value_label=picture.unit, saturated=saturated

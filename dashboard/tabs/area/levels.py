@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, HoverTool, LogTickFormatter, Range1d, Span
 
-from dashboard.tabs.parts import COMPACT, pane
+from dashboard.tabs.parts import COMPACT, NUMBER, pane
 from dashboard.views.push import push
 from dashboard.views.style import ACCENT, EXPECTED, MUTED, above, blank, digits, set_scale
 
@@ -63,12 +63,15 @@ class Levels:
         Called with the values of the first and the last colour; (None, None) takes them from percentiles again.
     masked
         Called with the lowest and the highest value that is not masked.
+    want
+        Called with changed fields of `Look`: the percentiles.
     """
 
     def __init__(
-        self, coloured: Callable[[float | None, float | None], None], masked: Callable[[float | None, float | None], None]
+        self, coloured: Callable[[float | None, float | None], None], masked: Callable[[float | None, float | None], None],
+        want: Callable[..., None],
     ) -> None:  # fmt: skip
-        self._coloured, self._masked = coloured, masked
+        self._coloured, self._masked, self._want = coloured, masked, want
         self.goal: Goal = "colour"
         self._now: dict[Goal, tuple[float | None, float | None]] = {"colour": (None, None), "mask": (None, None)}
         self._quiet = False
@@ -99,18 +102,26 @@ class Levels:
         for line, box, side in ((self._low, self._below, "right"), (self._high, self._over, "left")):
             line.js_on_change("location", CustomJS(args={"box": box, "side": side}, code="box[side] = cb_obj.location"))
             line.on_change("location", self._dragged)
-        self._goal = pmui.RadioButtonGroup(
-            options={"Colours": "colour", "Mask outside": "mask"}, value="colour", orientation="vertical", **COMPACT
-        )
+        self._goal = pmui.RadioButtonGroup(options={"Colours": "colour", "Mask": "mask"}, value="colour", **COMPACT)
         self._goal.param.watch(self._aimed, "value")
-        again = pmui.Button(
-            label="Auto", description="Colours from the percentiles again; no threshold", size="small",
-            variant="text", margin=(0, 4), on_click=lambda _: self._tell(None, None),
+        again = pmui.IconButton(
+            icon="restart_alt", description="Auto: colours from the percentiles again; no threshold", size="small",
+            margin=(2, 0), on_click=lambda _: self._tell(None, None),
         )  # fmt: skip
-        side = pn.Column(self._goal, again, width=112, margin=0)
+        narrow = NUMBER | {"margin": (6, 2), "width": 52}
+        self._lowest = pmui.FloatInput(label="Low %", value=1.0, start=0.0, end=100.0, step=0.5, **narrow)
+        self._highest = pmui.FloatInput(label="High %", value=99.7, start=0.0, end=100.0, step=0.1, **narrow)
+        for name, widget in (("lowest", self._lowest), ("highest", self._highest)):
+            widget.param.watch(lambda event, name=name: self._percentile(name, event.new), "value")
+        ends = pn.Row(self._lowest, self._highest, again, margin=0, styles={"align-items": "center"})
+        side = pn.Column(self._goal, ends, width=150, margin=0)
         self.view = pn.Row(
-            side, pane(plot), sizing_mode="stretch_both", margin=0, min_height=104, styles={"flex": "0 0 19%"}
+            side, pane(plot), sizing_mode="stretch_both", margin=0, min_height=128, styles={"flex": "0 0 21%"}
         )
+
+    def _percentile(self, name: str, value: object) -> None:
+        if isinstance(value, int | float) and not self._quiet:
+            self._want(**{name: float(value), "low": None, "high": None})
 
     def _aimed(self, event: Any) -> None:
         self.goal = event.new
@@ -146,8 +157,14 @@ class Levels:
             self._tell(low, high)
         self._place()
 
-    def show(self, colour: tuple[float, float] | None, mask: tuple[float | None, float | None]) -> None:
+    def show(
+        self, colour: tuple[float, float] | None, mask: tuple[float | None, float | None], percentiles: tuple[float, float]
+    ) -> None:  # fmt: skip
         """Show which ends are in force."""
+        if percentiles != (self._lowest.value, self._highest.value):
+            self._quiet = True
+            self._lowest.value, self._highest.value = percentiles
+            self._quiet = False
         now: dict[Goal, tuple[float | None, float | None]] = {"colour": colour or (None, None), "mask": mask}
         if now != self._now:
             self._now = now

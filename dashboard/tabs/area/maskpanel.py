@@ -14,7 +14,6 @@ from dashboard.tabs.area.drawn import WORDS, free_name, replaced
 from dashboard.tabs.area.panels import BUTTON, TIGHT, Acts, Now, Panel, button, digits
 from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import NUMBER, text
-from dashboard.views.maskover import COLOURS
 from detcore.image import AnyOperation
 
 if TYPE_CHECKING:
@@ -42,8 +41,12 @@ class MaskPanel(Panel):
         super().__init__()
         self._acts = acts
         small: dict[str, Any] = {"size": "small", "margin": (4, 4)}
-        self._undo = button("Undo", lambda _: acts.act(acts.desk.undo, "mask"), "take the last edit back (Ctrl+Z)", icon="undo")
-        self._redo = button("Redo", lambda _: acts.act(acts.desk.redo, "mask"), "do it again (Ctrl+Shift+Z)", icon="redo")
+        self._undo = button(
+            "Undo", lambda _: acts.act(acts.desk.undo, "mask"), "take the last edit back (Ctrl+Z)", icon="undo"
+        )
+        self._redo = button(
+            "Redo", lambda _: acts.act(acts.desk.redo, "mask"), "do it again (Ctrl+Shift+Z)", icon="redo"
+        )
         self._what = pmui.Select(
             label="Add", options={label: name for name, label in STEPS.items()}, value="edges", width=128, **small
         )
@@ -52,7 +55,9 @@ class MaskPanel(Panel):
         self._high = NumberField("To", lambda _: None, self.complain, width=76, empty="-")
         self._add = button("Add", lambda _: self._added(), "this operation at the end of the list", icon="add")
         self._what.param.watch(lambda _: self._fields(), "value")
-        self._convention = pmui.Select(label="In the file", options=CONVENTIONS, value="nonzero_bad", width=122, **small)
+        self._convention = pmui.Select(
+            label="In the file", options=CONVENTIONS, value="nonzero_bad", width=122, **small
+        )
         self._file = button("From a file", lambda _: file(), "say first what its numbers mean", icon="folder_open")
         self._psana = pmui.CheckButtonGroup(options=list(PSANA), value=[], **BUTTON | {"sx": {
             "& .MuiToggleButton-root": {"textTransform": "none", "padding": "2px 7px", "fontSize": "12px"}}})  # fmt: skip
@@ -70,7 +75,12 @@ class MaskPanel(Panel):
         more = pn.FlexBox(self._convention, self._file, **TIGHT)
         self._options = pn.FlexBox(text_of("psana:"), self._psana, **TIGHT)
         listed = pn.Column(
-            self.rows.view, sizing_mode="stretch_both", margin=(4, 0), scroll="y", min_height=90, styles={"flex": "1 1 0"}
+            self.rows.view,
+            sizing_mode="stretch_both",
+            margin=(4, 0),
+            scroll="y",
+            min_height=90,
+            styles={"flex": "1 1 0"},
         )
         self.view = pn.Column(
             line, more, self._options, self.error, self._counts, listed, sizing_mode="stretch_both", margin=0
@@ -94,7 +104,9 @@ class MaskPanel(Panel):
             if not any(ends):
                 self.complain(f"{STEPS[kind]}: give the lowest or the highest good value, then press Add")
                 return
-            values |= {name: float(end) for name, end in zip(("low", "high"), ends, strict=True) if end and is_number(end)}
+            values |= {
+                name: float(end) for name, end in zip(("low", "high"), ends, strict=True) if end and is_number(end)
+            }
         if kind == "threshold":
             values["image"] = "image"
         self.append(values, STEPS[kind].lower())
@@ -202,7 +214,7 @@ def note_of(operation: Any) -> str:
     for name in ("width", "steps"):
         if (value := getattr(operation, name, None)) is not None:
             words.append(f"{value} px")
-    if getattr(operation, "path", None):
+    if getattr(operation, "path", ""):
         words.append(f"{str(operation.path).rsplit('/', 1)[-1]}, {getattr(operation, 'convention', '')}")
     if getattr(operation, "panel", None) is not None:
         words.append(f"panel {operation.panel}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dashboard.tabs.area.look import SETUP_ENDINGS
@@ -11,6 +10,7 @@ from detcore import area
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from dashboard.tabs.area.look import Place
     from dashboard.tabs.area.science import Facts

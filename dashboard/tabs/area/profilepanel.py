@@ -41,9 +41,7 @@ class ProfilePanel(Panel):
         super().__init__()
         self._acts = acts
         self._drawn: object = None
-        self._unit = pmui.RadioButtonGroup(
-            options={"q": "q", "2θ": "2theta", "radius": "radius"}, value="q", **COMPACT
-        )
+        self._unit = pmui.RadioButtonGroup(options={"q": "q", "2θ": "2theta", "radius": "radius"}, value="q", **COMPACT)
         self._bins = pmui.IntInput(label="Bins", value=BINS, start=1, end=20_000, width=64, **NUMBER)
         self._sectors = pmui.IntInput(label="Sectors", value=1, start=1, end=360, width=62, **NUMBER)
         self._polarization = NumberField("Polarisation", self._polarized, self.complain, width=86, empty="off")
@@ -68,7 +66,9 @@ class ProfilePanel(Panel):
             self._cake, self._unit, self._bins, self._sectors, self._solid, self._polarization.widget, self._low.widget,
             self._high.widget, **TIGHT,
         )  # fmt: skip
-        self._profile = column(column(pane(self.plot.figure), flex="4 1 0"), column(pane(self.valid.figure), flex="1 1 0"))
+        self._profile = column(
+            column(pane(self.plot.figure), flex="4 1 0"), column(pane(self.valid.figure), flex="1 1 0")
+        )
         self._cake_place = column(pane(self.heat.figure))
         self._cake_place.visible = False
         self.view = pn.Column(bar, self.error, self._profile, self._cake_place, sizing_mode="stretch_both", margin=0)
@@ -80,7 +80,9 @@ class ProfilePanel(Panel):
             return
         now = section_of(self._acts.desk.setup)
         try:
-            section = area.AzimuthalSection.model_validate({name: getattr(now, name) for name in type(now).model_fields} | changes)
+            section = area.AzimuthalSection.model_validate(
+                {name: getattr(now, name) for name in type(now).model_fields} | changes
+            )
         except ValueError as error:
             self.complain(str(error))
             return

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-
 COLUMNS = {
     "name": "ROI", "sum": "Sum", "mean": "Mean", "max": "Max", "x": "Centre x", "y": "Centre y", "n_valid": "Valid px",
 }  # fmt: skip
@@ -57,7 +56,13 @@ class RoiPanel(Panel):
             styles={"flex": "3 1 0"},
         )  # fmt: skip
         self.view = pn.Column(
-            bar, self.error, listed, column(self.table.widget, flex="2 1 0"), plots, sizing_mode="stretch_both", margin=0
+            bar,
+            self.error,
+            listed,
+            column(self.table.widget, flex="2 1 0"),
+            plots,
+            sizing_mode="stretch_both",
+            margin=0,
         )
 
     # --- what the viewer does
@@ -85,7 +90,9 @@ class RoiPanel(Panel):
             self.complain(f"Another name for {rois[place].name} expected, found {name[:80]!r}: empty or taken already")
             return
         self.complain("")
-        if self._put(f"rename {rois[place].name}", replaced(rois, place, rois[place].model_copy(update={"name": name}))):
+        if self._put(
+            f"rename {rois[place].name}", replaced(rois, place, rois[place].model_copy(update={"name": name}))
+        ):
             self._acts.want(roi=name[:80])
 
     def _deleted(self, row: str) -> None:
@@ -115,7 +122,9 @@ class RoiPanel(Panel):
             return
         rois = self._acts.desk.setup.rois
         try:
-            roi = type(rois[place]).model_validate({name: getattr(rois[place], name) for name in type(rois[place]).model_fields} | values)
+            roi = type(rois[place]).model_validate(
+                {name: getattr(rois[place], name) for name in type(rois[place]).model_fields} | values
+            )
         except ValueError as error:
             self.complain(str(error))
             return
@@ -131,7 +140,10 @@ class RoiPanel(Panel):
         self._change("threshold", threshold=None if pair == [None, None] else tuple(pair))
 
     def _projected(self, event: Any) -> None:
-        both = (area.ProjectionSection(axis=0, mean=True, name="pj_x"), area.ProjectionSection(axis=1, mean=True, name="pj_y"))
+        both = (
+            area.ProjectionSection(axis=0, mean=True, name="pj_x"),
+            area.ProjectionSection(axis=1, mean=True, name="pj_y"),
+        )
         self._change("projections", projections=both if event.new else ())
 
     # --- what is shown

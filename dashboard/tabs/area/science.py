@@ -9,8 +9,10 @@ import numpy as np
 
 from dashboard.tabs.area.drawn import roi_region
 from dashboard.tabs.area.levels import counted
+from dashboard.tabs.area.panels import digits
 from dashboard.tabs.area.profilepanel import CAKE, section_of
 from dashboard.tabs.area.roipanel import ends_of
+from dashboard.tabs.headline import Number
 from detcore import area
 from detcore.image import BITS, Panels, good_pixels
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from numpy.typing import NDArray
-
-
 
 
 SAMPLES = 400_000  # of pixels that decide the colours
@@ -120,7 +120,7 @@ class Evaluation:
     Parameters
     ----------
     raster
-        (y, x) bits of the assembled image; `good_raw` in the shape of a raw frame.
+        (y, x) bits of the assembled image; `raw` in the shape of a raw frame, `good_raw` true where it rejects nothing.
     counts
         Pixels that are masked, and by which reason.
     limits
@@ -143,6 +143,7 @@ class Evaluation:
 
     title: str = ""
     raster: NDArray[np.uint32] | None = None
+    raw: NDArray[np.uint32] | None = None
     good_raw: NDArray[np.bool_] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     limits: tuple[float, float] | None = None
@@ -162,6 +163,7 @@ def evaluate(picture: Picture, facts: Facts, setup: area.Setup, arrays: Mapping[
     """Work out what is shown; what goes wrong with one part is told there and does not hide the others."""
     found = Evaluation(title=f"of {picture.title}")
     raw, found.failed, problem = raster_of(facts, setup, arrays)
+    found.raw = raw
     if problem:
         found.problems["mask"] = problem
     found.good_raw = good_pixels(raw)
@@ -242,7 +244,9 @@ def _regions(found: Evaluation, picture: Picture, setup: area.Setup, good: NDArr
             wrong.append(f"{roi.name}: is on a panel; its numbers come with the values of each event")
             continue
         try:
-            numbers[roi.name], found.projections[roi.name] = region_of(picture.values, region, good, ends_of(roi.threshold))
+            numbers[roi.name], found.projections[roi.name] = region_of(
+                picture.values, region, good, ends_of(roi.threshold)
+            )
         except ValueError as error:
             numbers[roi.name] = {"n_valid": 0}
             wrong.append(f"{roi.name}: {error}")
@@ -282,12 +286,17 @@ def region_of(
         raise ValueError(msg)
     one = area.roi_statistics(window, good=kept)
     y, x = one.com
+    (row_sums, row_counts), (column_sums, column_counts) = area.project(window, good=kept)
     numbers = {"sum": one.sum, "mean": one.mean, "max": one.max, "x": x + left, "y": y + top, "n_valid": one.n}
-    along_x = area.roi_projection(window, axis=0, good=kept, mean=True)
-    along_y = area.roi_projection(window, axis=1, good=kept, mean=True)
     return numbers, {
-        "along_x": (np.arange(left, right), along_x), "along_y": (np.arange(top, bottom), along_y),
-    }  # fmt: skip
+        "along_x": (np.arange(left, right), mean_of(column_sums, column_counts)),
+        "along_y": (np.arange(top, bottom), mean_of(row_sums, row_counts)),
+    }
+
+
+def mean_of(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return sums over counts; not a number where nothing is counted."""
+    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
 
 
 def _profile(found: Evaluation, picture: Picture, facts: Facts, setup: area.Setup, wish: Wish) -> None:
@@ -303,24 +312,61 @@ def _profile(found: Evaluation, picture: Picture, facts: Facts, setup: area.Setu
             found.cake = data
         else:
             found.profile = data
-            found.marks = places_of(setup, wish, str(data.attrs["radial"])) if wish.rings else ()
     except ValueError as error:
         found.problems["profile"] = str(error)
 
 
 def integrate(picture: Picture, facts: Facts, setup: area.Setup, section: Any, good: Any) -> xr.Dataset:
     """Integrate an image as a setup says; the attribute `radial` is the unit."""
-    data = area.azimuthal(picture.raw, setup.with_(azimuthal=section), good=good, detector=facts.detector)
+    data = area.azimuthal(
+        picture.raw, setup.model_copy(update={"azimuthal": section}), good=good, detector=facts.detector
+    )
     axis = next(name for name in AXES if name in data.dims)
     unit = SHOWN[axis]
     data = data.rename({axis: unit}) if axis != unit else data
     return data.assign_attrs(radial=unit)
 
 
-def places_of(setup: area.Setup, wish: Wish, unit: str) -> tuple[float, ...]:
-    """Return where the rings of the calibrant are on the radial axis."""
-    return ()
-
-
 def _rings(found: Evaluation, facts: Facts, setup: area.Setup, wish: Wish) -> None:
-    found.problems["rings"] = ""
+    if setup.geometry is None:
+        return
+    try:
+        rings = area.overlay(setup.geometry, wish.calibrant, facts.detector.image_shape)
+    except ValueError as error:
+        found.problems["rings"] = str(error)
+        return
+    found.rings = [np.stack([ring.x, ring.y]) for ring in rings]
+    name = {"q": "q", "2theta": "two_theta", "radius": "radius"}[section_of(setup).unit]
+    found.marks = tuple(float(getattr(ring, name)) for ring in rings)
+
+
+def arrays_of(facts: Facts, data: Any, picture: Picture | None) -> dict[str, Any]:
+    """Return what operations of the mask look at, by name: the mean image, else the one that is shown, and constants."""
+    detector = facts.detector
+    arrays: dict[str, Any] = {
+        name: value
+        for name in ("noise", "pedestal", "status", "pixel_mask")
+        if (value := getattr(detector, name)) is not None
+    }
+    if data is not None and "mean" in data:
+        arrays["image"] = data["mean"].values
+    elif picture is not None:
+        arrays["image"] = picture.raw
+    return arrays
+
+
+def headline(now: Any, snapshot: Any) -> list[Number]:
+    """Return the numbers that stand above everything."""
+    numbers = [Number("Frames", f"{now.facts.n_frames:,}")]
+    found, geometry = now.evaluation, now.desk.setup.geometry
+    if snapshot is not None and "n" in snapshot.data:
+        numbers.append(Number("Averaged", f"{int(snapshot.data['n'].max()):,}"))
+    if found is not None and found.raster is not None:
+        share = 100 * found.counts["masked"] / found.raster.size
+        numbers.append(Number("Masked", f"{share:.2f}", "%", "warn" if share > 50 else ""))
+    if geometry is not None:
+        numbers.append(Number("Centre", f"{geometry.x:.2f}, {geometry.y:.2f}", "px"))
+    if found is not None and found.rois:
+        name = now.look.roi if now.look.roi in found.rois else next(iter(found.rois))
+        numbers.append(Number(f"{name[:24]}: mean", digits(found.rois[name].get("mean")), now.picture.unit, "main"))
+    return numbers

@@ -12,7 +12,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.area.desk import ENDING, Conflict, autosaves, target_of
-from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel, button
+from dashboard.tabs.area.panels import TIGHT, Now, Panel, button
 from dashboard.tabs.background import in_thread
 from dashboard.tabs.parts import COPY, text
 
@@ -39,23 +39,33 @@ class SetupPanel(Panel):
         self._edits: list[Any] = []
         small: dict[str, Any] = {"size": "small", "margin": (4, 4)}
         self._name = pmui.TextInput(label="Name", value="", placeholder="run12.yaml", width=190, max_length=80, **small)
-        self._save = button("Save", self._saved, "as this name, in the folder for outputs", icon="save", variant="contained")
+        self._save = button(
+            "Save", self._saved, "as this name, in the folder for outputs", icon="save", variant="contained"
+        )
         self._load = button("Load", lambda _: choose(), "a setup file of the server", icon="folder_open")
-        self._upload = pmui.FileInput(accept=".yaml,.yml", multiple=False, size="small", margin=(6, 4), width=170, label="From this computer")
+        self._upload = pmui.FileInput(
+            accept=".yaml,.yml", multiple=False, size="small", margin=(6, 4), width=170, label="From this computer"
+        )
         self._upload.param.watch(self._uploaded, "value")
         self._undo = button("Undo", lambda _: acts.act(acts.desk.undo, "setup"), icon="undo")
         self._redo = button("Redo", lambda _: acts.act(acts.desk.redo, "setup"), icon="redo")
         self._what = pmui.Select(label="Export", options=list(FILES), value="Setup (YAML)", width=190, **small)
-        self._convention = pmui.Select(label="Numbers of the mask", options=CONVENTIONS, value="nxmx", width=140, **small)
+        self._convention = pmui.Select(
+            label="Numbers of the mask", options=CONVENTIONS, value="nxmx", width=140, **small
+        )
         self._download = pmui.FileDownload(
             callback=self._made, filename="setup.yaml", label="Download", icon="download", size="small", variant="outlined",
             margin=(6, 4), width=130,
         )  # fmt: skip
         self._what.param.watch(self._picked, "value")
         self._restore = pmui.Select(label="Unsaved edits", options={"none": ""}, value="", width=230, **small)
-        self._take = button("Restore", self._restored, "go on with these edits; undo brings back what is there now", icon="restore")
+        self._take = button(
+            "Restore", self._restored, "go on with these edits; undo brings back what is there now", icon="restore"
+        )
         self._state = text()
-        self._command = pmui.TextAreaInput(label="The same on the command line", rows=2, size="small", sizing_mode="stretch_width", margin=(8, 4))
+        self._command = pmui.TextAreaInput(
+            label="The same on the command line", rows=2, size="small", sizing_mode="stretch_width", margin=(8, 4)
+        )
         copy = button("Copy as command", lambda _: None, icon="content_copy")
         copy.js_on_click(args={"text": self._command}, code=COPY)
         self._yaml = pmui.TextAreaInput(
@@ -70,7 +80,14 @@ class SetupPanel(Panel):
             pn.FlexBox(self._restore, self._take, copied, copy, **TIGHT),
         )
         self.view = pn.Column(
-            *rows, self.error, self._state, self._command, self._yaml, sizing_mode="stretch_both", margin=0, scroll="y-auto"
+            *rows,
+            self.error,
+            self._state,
+            self._command,
+            self._yaml,
+            sizing_mode="stretch_both",
+            margin=0,
+            scroll="y-auto",
         )
         self._picked(None)
 

@@ -8,7 +8,6 @@ import panel as pn
 from typing_extensions import override
 
 from dashboard.sketch import Sketch
-from dashboard.tabs.area import drawn
 from dashboard.tabs.area.average import feed_request, picture_of
 from dashboard.tabs.area.centrepanel import CentrePanel
 from dashboard.tabs.area.commonpanel import CommonPanel
@@ -137,7 +136,7 @@ class Tab(Editing):
             on_select=self.on_selected, on_drag=self.on_drag, on_undo=lambda: self.act(self.desk.undo, "mask"),
             on_redo=lambda: self.act(self.desk.redo, "mask"), on_draw=self.on_mode, kinds=("add", "subtract", "roi"),
         )  # fmt: skip
-        self.levels = Levels(self.coloured, self.masked)
+        self.levels = Levels(self.coloured, self.masked, self.want)
         self.top = TopBar(self)
         lower = self.lower_tabs(NARROW, flex="9 1 0")
         body = self.image.body()
@@ -153,8 +152,8 @@ class Tab(Editing):
         return {
             "mask": lambda: MaskPanel(self, lambda: self._open_dialog("mask")),
             "rois": lambda: RoiPanel(self),
-            "profile": lambda: ProfilePanel(self, wall=self.wall),
-            "centre": lambda: CentrePanel(self, area.CALIBRANTS, self.pick, self.find),
+            "profile": lambda: ProfilePanel(self),
+            "centre": lambda: CentrePanel(self, tuple(area.CALIBRANTS), self.pick, self.find),
             "common": lambda: CommonPanel(self),
             "setup": lambda: SetupPanel(self, lambda: self._open_dialog("setup")),
             "values": lambda: ValuesPanel(self),
@@ -219,7 +218,7 @@ class Tab(Editing):
     def _begin(self, facts: Any) -> None:
         """Begin with the setup of the link, of the demo, or of the data; then go on with unsaved edits."""
         begun = (self.resolved(), self.place.setup if self.desk.path is None else None)
-        if facts is None or begun == self._begun or self._begun is not None and self._begun[0] == begun[0]:
+        if facts is None or begun == self._begun or (self._begun is not None and self._begun[0] == begun[0]):
             return
         self._begun = begun
         try:
@@ -278,7 +277,7 @@ class Tab(Editing):
         self.image.picked(self.work.points)
         words = f" of the {KINDS[look.image].lower()}" if look.image != "frame" else f" of frame {look.frame}"
         self.levels.fill(evaluation.edges, evaluation.histogram, f"Value of a pixel ({picture.unit})", words)
-        self.levels.show(evaluation.limits, self.threshold())
+        self.levels.show(evaluation.limits, self.threshold(), (look.lowest, look.highest))
 
     def _why(self) -> str:
         if self.work.trouble:

@@ -19,7 +19,9 @@ class TopBar:
     def __init__(self, tab: Tab) -> None:
         self._tab, self._quiet = tab, False
         self._setup = tab.button("Setup", "tune", lambda _: tab.want(panel="setup"))
-        self._live = pmui.Switch(label="Live", size="small", margin=(10, 4), description="Go on with new files and frames")
+        self._live = pmui.Switch(
+            label="Live", size="small", margin=(10, 4), description="Go on with new files and frames"
+        )
         self._live.param.watch(lambda event: self._go(live=bool(event.new)), "value")
         self._frames = pmui.IntInput(
             label="Frames averaged", value=100, start=0, width=98, description="0: all", **NUMBER | {"margin": (6, 4)}

@@ -63,9 +63,7 @@ class Values:
         arguments = (source, setup, output, self._cancel)
         threading.Thread(target=self._work, args=arguments, name="area-values", daemon=True).start()
 
-    def _work(
-        self, source: Any, setup: Callable[[], area.Setup], output: Path | None, cancel: threading.Event
-    ) -> None:
+    def _work(self, source: Any, setup: Callable[[], area.Setup], output: Path | None, cancel: threading.Event) -> None:
         def told(progress: Any) -> None:
             done = "" if progress.fraction is None else f", {100 * progress.fraction:.0f} %"
             left = f", {progress.n_left_out:,} left out by filters" if progress.n_left_out else ""

@@ -25,7 +25,9 @@ class ValuesPanel(Panel):
         self._acts = acts
         self.values = Values(acts.session.refresh)
         small: dict[str, Any] = {"size": "small", "margin": (4, 4)}
-        self._start = button("Reduce", self._started, "all events with this setup", icon="play_arrow", variant="contained")
+        self._start = button(
+            "Reduce", self._started, "all events with this setup", icon="play_arrow", variant="contained"
+        )
         self._cancel = button("Cancel", lambda _: self.values.cancel(), icon="cancel", visible=False)
         self._keep = pmui.Checkbox(label="Write the small file", value=True, size="small", margin=(3, 4))
         self._y = pmui.Select(label="Value", options=[""], value="", width=210, **small)
@@ -82,12 +84,19 @@ class ValuesPanel(Panel):
         self.quiet = True
         self.complain(values.problem)
         self._start.disabled, self._cancel.visible = values.running, values.running
-        words = values.words or "Press Reduce: what the setup asks for is worked out for each event, and shown while it comes."
+        words = (
+            values.words
+            or "Press Reduce: what the setup asks for is worked out for each event, and shown while it comes."
+        )
         if words != self._words.text:
             self._words.text = words
         keys = values.keys()
         if keys and keys != self._y.options:
-            wished = now.look.value if now.look.value in keys else next((key for key in keys if key.endswith("sum")), keys[0])
+            wished = (
+                now.look.value
+                if now.look.value in keys
+                else next((key for key in keys if key.endswith("sum")), keys[0])
+            )
             self._y.param.update(options=keys, value=wished)
             self._x.param.update(options=[EVENT, *keys], value=self._x.value if self._x.value in keys else EVENT)
         self.quiet = False

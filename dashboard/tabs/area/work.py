@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from dashboard.tabs.background import Latest, Shared, Single
 from detcore import area
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Hashable, Mapping
 
     import xarray as xr
@@ -140,14 +140,14 @@ class Work:
         """
         shape = self.facts.detector.image_shape if self.facts is not None else None
         try:
-            return area.geometry_from_poni(content.decode("utf-8"), shape)
-        except (ValueError, UnicodeDecodeError) as error:
-            msg = f"{Path(name).name[:80]}: {error}"
+            return area.poni_geometry(content.decode("utf-8"), shape, Path(name).name[:80])
+        except UnicodeDecodeError:
+            msg = f"{Path(name).name[:80]}: expected the text of a .poni file, found bytes that are not text"
             raise ValueError(msg) from None
 
     def poni_text(self, geometry: area.Geometry, facts: Facts | None) -> str:
         """Return a geometry as the text of a .poni file."""
-        return area.geometry_to_poni(geometry, facts.detector.image_shape if facts is not None else None)
+        return area.poni_text(geometry, facts.detector.image_shape if facts is not None else None)
 
     # --- common mode
 
@@ -187,8 +187,10 @@ class Same:
         self._held = held
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and len(self._held) == len(other._held) and all(
-            mine is theirs for mine, theirs in zip(self._held, other._held, strict=True)
+        return (
+            isinstance(other, Same)
+            and len(self._held) == len(other._held)
+            and all(mine is theirs for mine, theirs in zip(self._held, other._held, strict=True))
         )
 
     def __hash__(self) -> int:
