@@ -22,6 +22,7 @@ READERS = {"h5py", "tables", "uproot"}
 # Modules that know a file format, besides those that carry these names in every instrument.
 FORMAT_NAMES = {"source.py", "products.py", "demo.py"}
 FORMAT_MODULES = {
+    Path("detcore/area/files/basis.py"),
     Path("detcore/area/files/calibfiles.py"),
     Path("detcore/area/files/euxfel.py"),
     Path("detcore/area/files/hdf5.py"),
