@@ -109,7 +109,7 @@ export function render({ model }) {
 
   let marks = [], state = {};
   const local = { mode: null, kind: "roi", radius: 8, selected: null };
-  const told = { number: 0, choice: 0, drag: 0, drag_at: 0, drag_due: 0 };
+  const told = { number: model.answer, choice: 0, drag: 0, drag_at: 0, drag_due: 0 };
   const pending = new Map(); // id -> { shape, number, at }: what the server has not shown yet
   let adding = []; // the same for what is new
   let draft = null; // the corners of a polygon so far, or the line of a brush

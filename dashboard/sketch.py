@@ -155,7 +155,7 @@ class Sketch:
         self._marks: dict[str, Mark] = {}
         self._selected: str | None = None
         self._mode: Mode | None = None
-        self._kinds = tuple(kinds)
+        self._tools, self._kinds = tuple(tools), tuple(kinds)
         self._kind: Kind = self._kinds[0]
         self._radius = 8.0
         self._can = {"undo": False, "redo": False}
@@ -334,7 +334,7 @@ class Sketch:
 
     def _chosen(self, data: dict[str, Any]) -> None:
         mode, kind = data.get("mode"), data.get("kind")
-        if mode is not None and mode not in self.view.tools:
+        if mode is not None and mode not in self._tools:
             return
         if kind in self._kinds:
             self._kind = kind

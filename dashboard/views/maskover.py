@@ -63,13 +63,22 @@ def reasons(pixel_mask: NDArray[np.uint32]) -> NDArray[np.uint8]:
     return found
 
 
-def block_max(values: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
-    """Return the largest number of each block of a window, (block, block); the last ones may be partly outside."""
-    part = values[window.top : window.bottom, window.left : window.right]
-    if window.block == 1:
-        return np.ascontiguousarray(part)
-    rows = np.maximum.reduceat(part, np.arange(0, part.shape[0], window.block), axis=0)
-    return np.maximum.reduceat(rows, np.arange(0, part.shape[1], window.block), axis=1)
+def all_bits(pixel_mask: NDArray[np.uint32], window: Window) -> NDArray[np.uint32]:
+    """Return all bits of the pixels of each block of a window, (block, block); the last ones may be cut off.
+
+    Examples
+    --------
+    >>> all_bits(np.array([[1, 0, 4], [2, 0, 0]], np.uint32), Window(0, 3, 0, 2, block=2))
+    array([[3, 4]], dtype=uint32)
+    """
+    found = pixel_mask[window.top : window.bottom, window.left : window.right]
+    for _ in "yx":  # slices of whole rows: three times as quick as reduceat
+        first = found[:: window.block].copy()
+        for start in range(1, window.block):
+            rest = found[start :: window.block]
+            first[: len(rest)] |= rest
+        found = first.T
+    return np.ascontiguousarray(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +86,12 @@ class _Raster:
     pixel_mask: NDArray[np.uint32]
 
     @cached_property
-    def reasons(self) -> NDArray[np.uint8]:
-        return reasons(self.pixel_mask)
-
-    @cached_property
     def there(self) -> frozenset[str]:
-        """Names of the reasons that occur."""
-        counts = np.bincount(self.reasons.ravel(), minlength=len(NAMES) + 1)[1:]
-        return frozenset(name for name, count in zip(NAMES, counts, strict=True) if count)
+        """Names of the reasons that any pixel has."""
+        every = int(np.bitwise_or.reduce(self.pixel_mask, axis=None))
+        names = {name for name, bit in BITS.items() if every >> bit & 1}
+        known = sum(1 << bit for bit in BITS.values())
+        return frozenset(names | ({"other"} if every & 0xFFFF & ~known else set()))
 
 
 class MaskOver:
@@ -117,6 +124,7 @@ class MaskOver:
         plot = view.figure
         self._raster: _Raster | None = None
         self._wanted: tuple[_Raster, Window] | None = None
+        self._there: frozenset[str] = frozenset()
         self._redraw = Redraw(run)
         self.source = ColumnDataSource({key: [] for key in ("image", "x", "y", "dw", "dh")}, name="mask over image")
         palette = ("#00000000", *COLOURS.values())
@@ -177,6 +185,7 @@ class MaskOver:
         """
         if pixel_mask is None:
             self._raster = self._wanted = None
+            self._there = frozenset()
             push(self.source, {key: [] for key in self.source.data})
             self._explain()
             return
@@ -200,10 +209,12 @@ class MaskOver:
             if held.block == window.block and held.holds(view, (shape[0], shape[1])):
                 return
         self._wanted = (raster, window)
-        self._redraw.ask(lambda: (raster, window, block_max(raster.reasons, window), raster.there), self._draw)
+        self._redraw.ask(
+            lambda: (raster, window, reasons(all_bits(raster.pixel_mask, window)), raster.there), self._draw
+        )
 
     def _draw(self, made: tuple[_Raster, Window, NDArray[np.uint8], frozenset[str]]) -> None:
-        raster, window, picture, _ = made
+        raster, window, picture, there = made
         if self._raster is not raster:
             return  # replaced meanwhile
         rows, columns = picture.shape
@@ -212,11 +223,12 @@ class MaskOver:
             "dh": [float(rows * window.block)],
         }  # fmt: skip
         push(self.source, {"image": [picture]} | place)
+        self._there = there
         self._explain()
 
     def _explain(self) -> None:
         """Name the reasons that occur in all of the mask, so that the legend stands still when the viewer zooms."""
-        there = self._raster.there if self._raster and self.visible else frozenset[str]()
+        there = self._there if self.visible else frozenset[str]()
         for name, item in self._items.items():
             if item.visible != (name in there):
                 item.visible = name in there
