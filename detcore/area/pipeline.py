@@ -11,7 +11,7 @@ from detcore.area.detector import psana_mask
 from detcore.area.files.calibfiles import read_calibration
 from detcore.area.functions import DetObject, DetObjectFunc
 from detcore.area.images.azimuthal import AzimuthalMap
-from detcore.area.images.azimuthaloptions import AzimuthalOptions
+from detcore.area.integration import settings
 from detcore.area.source import open_files
 from detcore.image import Panels
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from detcore.area.detector import Detector
     from detcore.area.functions import DetObjectClass
+    from detcore.area.images.azimuthaloptions import AzimuthalOptions
     from detcore.area.images.geometry import Geometry
     from detcore.area.setupfile import Setup
-    from detcore.area.setupsections import AzimuthalSection, FunctionSpec, Roi
+    from detcore.area.setupsections import FunctionSpec, Roi
 
 CONSTANTS = ("pedestal", "noise", "gain", "status")
 SECTIONS = {  # section of a setup -> the function that it is
@@ -152,8 +153,7 @@ def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) 
             arrays[name] = values if values.ndim == len(detector.shape) else values[0]
     places = {"iy": detector.map.iy, "ix": detector.map.ix} if detector.tiled else {}
     panels = Panels(**places, asic=detector.asic)
-    raster = setup.pixel_mask.raster(detector.shape, arrays=arrays, panels=panels)
-    return np.asarray(found | raster, np.uint32)
+    return setup.pixel_mask.raster(detector.shape, arrays=arrays, panels=panels, start=found)
 
 
 def read_image(path: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
@@ -197,19 +197,25 @@ def event_loop(detector: Detector, setup: Setup, run: Any = None) -> DetObjectCl
     """
     known = prepared(detector, setup)
     det: Any = DetObject(known.name, known, run, common_mode=setup.common_mode)
-    options = dict.fromkeys((*setup.psana_options, "status"), True)
-    options.pop("calib", None)
-    det.mask = psana_mask(known, **options)
-    det.setcMask(psana_mask(known, calib=True))
-    for func in functions_of(setup):
+    # one mask for every function, as it is drawn: some functions look at `mask`, others at `cmask` too
+    det.mask = psana_mask(known, **dict.fromkeys((*setup.psana_options, "status", "calib"), True))
+    det.setcMask(det.mask)
+    for func in functions_of(setup, known):
         det.addFunc(func)
     for name in setup.sums:
         det.storeSum(name)
     return det  # type: ignore[no-any-return]
 
 
-def functions_of(setup: Setup) -> list[DetObjectFunc]:
+def functions_of(setup: Setup, detector: Detector) -> list[DetObjectFunc]:
     """Return the functions that a setup asks for, not yet added to a detector.
+
+    Parameters
+    ----------
+    setup
+        What to compute.
+    detector
+        With the facts of the setup, see `prepared`.
 
     Raises
     ------
@@ -218,7 +224,7 @@ def functions_of(setup: Setup) -> list[DetObjectFunc]:
     """
     found: list[DetObjectFunc] = [_roi(roi) for roi in setup.rois]
     if setup.azimuthal is not None:
-        found.append(_profile(setup.azimuthal, setup.geometry))
+        found.append(_profile(setup, detector))
     if setup.droplets is not None:
         found.append(_droplets(setup.droplets))
     for section, kind in SECTIONS.items():
@@ -263,13 +269,12 @@ def _roi(roi: Roi) -> DetObjectFunc:
     return func
 
 
-def _profile(section: AzimuthalSection, geometry: Geometry | None) -> DetObjectFunc:
-    if geometry is None:
-        msg = "azimuthal: the setup has no geometry; give the centre (x, y), and for q distance, energy and pixel_size"
-        raise ValueError(msg)
-    values = section.parameters()
-    images = {name: read_image(path) for name in ("dark", "flat") if (path := values.pop(name, None)) is not None}
-    return ProfileFunc(geometry, AzimuthalOptions.checked(values | {"polarization": section.polarization}), **images)
+def _profile(setup: Setup, detector: Detector) -> DetObjectFunc:
+    geometry, options = settings(setup, detector, np.dtype(np.float32), {})
+    assert setup.azimuthal is not None
+    paths = {"dark": setup.azimuthal.dark, "flat": setup.azimuthal.flat}
+    images = {name: read_image(path, detector.shape) for name, path in paths.items() if path is not None}
+    return ProfileFunc(geometry, options, **images)
 
 
 def _droplets(section: Any) -> DetObjectFunc:

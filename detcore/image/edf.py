@@ -27,6 +27,7 @@ TYPES = {
     "unsignedinteger": "u4", "signedlong": "i4", "unsignedlong": "u4", "signed64": "i8", "unsigned64": "u8",
     "floatvalue": "f4", "float": "f4", "doublevalue": "f8", "double": "f8",
 }  # fmt: skip
+HARMLESS = str.maketrans("{};=", "()::")  # what the header is made of
 WRITTEN = {"u1": "UnsignedByte", "u4": "UnsignedInteger"}
 
 
@@ -102,12 +103,12 @@ def write(path: Path, image: NDArray[Any], notes: Mapping[str, str]) -> None:
         "DataType": WRITTEN[image.dtype.str[1:]],
         **dims,
         "Size": image.nbytes,
-        **notes,
+        **{name: words.translate(HARMLESS) for name, words in notes.items()},
     }
     text = "{\n" + "".join(f"{name} = {value} ;\n" for name, value in values.items())
     text += " " * (-(len(text) + 2) % BLOCK) + "}\n"
     with path.open("wb") as stream:
-        stream.write(text.encode("ascii"))
+        stream.write(text.encode("ascii", "replace"))
         stream.write(np.ascontiguousarray(image).astype(image.dtype.newbyteorder("<"), copy=False).tobytes())
 
 

@@ -21,6 +21,7 @@ from detcore.image.operationbase import BITS, good_pixels
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -112,6 +113,7 @@ def write_pixel_mask(
     *,
     convention: Convention,
     dataset: str = DATASET,
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Write a raster; `path` is replaced at the end, in one step.
 
@@ -126,6 +128,8 @@ def write_pixel_mask(
         `nxmx` writes the bits, the others uint8 with 0 and 1. All files but .npy note it beside the data.
     dataset
         Where to put it in an HDF5 file.
+    notes
+        Words by name that are written beside the data, in one line each; .npy files have no place for them.
 
     Raises
     ------
@@ -154,20 +158,21 @@ def write_pixel_mask(
             f"not to {suffix or 'a name without ending'!r}"
         )
         raise ValueError(msg)
+    words = {NOTE: convention, **{name: " ".join(text.split()) for name, text in (notes or {}).items()}}
     with atomic(path) as aside:
         match SUFFIXES[suffix]:
             case "npy":
                 np.save(aside, stored, allow_pickle=False)
             case "tiff":
-                tiff.write(aside, stored, f"{NOTE}={convention}")
+                tiff.write(aside, stored, words)
             case "edf":
-                edf.write(aside, stored, {NOTE: convention})
+                edf.write(aside, stored, words)
             case "text":
-                numbertext.write(aside, stored, {NOTE: convention})
+                numbertext.write(aside, stored, words)
             case _:
                 with h5py.File(aside, "w") as file:
                     made = file.create_dataset(dataset, data=stored, compression="gzip", shuffle=True)
-                    made.attrs[NOTE] = convention
+                    made.attrs.update(words)
 
 
 def _check(convention: str | None) -> None:

@@ -91,7 +91,7 @@ def write(path: Path, image: NDArray[Any], notes: Mapping[str, str]) -> None:
     comments |= {f"DIM:{axis}": size for axis, size in enumerate(image.shape, 1)}
     head = "".join(f"# {name:<20} {value}\n" for name, value in comments.items())
     with path.open("wb") as stream:
-        stream.write(head.encode("ascii"))
+        stream.write(head.encode("ascii", "replace"))
         np.savetxt(stream, image.reshape(-1, image.shape[-1]), fmt="%d")
 
 

@@ -20,7 +20,7 @@ from detcore.image.operations import AnyOperation, good_pixels
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,7 +93,11 @@ class PixelMask(BaseModel):
         return self.with_operations(*operations)
 
     def raster(
-        self, shape: Sequence[int] | None = None, arrays: Arrays | None = None, panels: Panels | None = None
+        self,
+        shape: Sequence[int] | None = None,
+        arrays: Arrays | None = None,
+        panels: Panels | None = None,
+        start: NDArray[np.uint32] | None = None,
     ) -> NDArray[np.uint32]:
         """Take all enabled steps.
 
@@ -106,6 +110,8 @@ class PixelMask(BaseModel):
             ``pedestal``, ``status`` and ``pixel_mask``.
         panels
             Where modules lie, for steps in coordinates of the assembled image.
+        start
+            What is masked before the first step, for instance by the detector itself; none: nothing.
 
         Returns
         -------
@@ -120,15 +126,16 @@ class PixelMask(BaseModel):
         OSError
             A file cannot be read.
         """
+        given = None if start is None else start.shape
         places = None if panels is None or panels.iy is None else panels.iy.shape
-        known = [checked_raw_shape(one) for one in (shape, self.shape, places) if one is not None]
+        known = [checked_raw_shape(one) for one in (shape, self.shape, places, given) if one is not None]
         if not known:
             msg = "the shape of the raster is not known: give shape=(rows, columns) or (modules, rows, columns)"
             raise ValueError(msg)
         if len(set(known)) > 1:
             msg = f"the mask is for frames of {known[1]}, not {known[0]}; load the setup of this detector"
             raise ValueError(msg)
-        pixel_mask = np.zeros(known[0], np.uint32)
+        pixel_mask = np.zeros(known[0], np.uint32) if start is None else np.array(start, np.uint32)
         for operation in self.operations:
             if operation.enabled:
                 operation.apply(pixel_mask, arrays or {}, panels)
@@ -185,13 +192,15 @@ class PixelMask(BaseModel):
         shape: Sequence[int] | None = None,
         arrays: Arrays | None = None,
         panels: Panels | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Write the operations to a .yaml file, or their raster to any other; see `raster` and `write_pixel_mask`."""
         if Path(path).suffix.lower() in TEXTS:
             with atomic(path) as aside:
                 aside.write_text(self.to_yaml(), encoding="utf-8")
             return
-        write_pixel_mask(path, self.raster(shape, arrays, panels), convention=convention, dataset=dataset)
+        raster = self.raster(shape, arrays, panels)
+        write_pixel_mask(path, raster, convention=convention, dataset=dataset, notes=notes)
 
     def to_yaml(self) -> str:
         """Return the operations as text; `from_yaml` gives back an equal value."""

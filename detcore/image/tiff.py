@@ -15,6 +15,7 @@ import numpy as np
 from detcore.image.checks import MAX_PIXELS, checked_raw_shape, checked_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def read(path: Path, note: str) -> tuple[NDArray[Any], str | None]:
     path
         The file.
     note
-        What is before the equals sign in a description ``note=value``.
+        What is before the equals sign in a line ``note=value`` of the description.
 
     Returns
     -------
@@ -76,13 +77,13 @@ def read(path: Path, note: str) -> tuple[NDArray[Any], str | None]:
     except (ValueError, struct.error, zlib.error, IndexError) as error:
         msg = f"{path}: not a TIFF mask that can be read here: {error}"
         raise ValueError(msg) from None
-    name, equals, value = description.partition("=")
-    return np.stack(pages) if len(pages) > 1 else pages[0], value if equals and name == note else None
+    notes = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
+    return np.stack(pages) if len(pages) > 1 else pages[0], notes.get(note)
 
 
-def write(path: Path, image: NDArray[Any], description: str) -> None:
+def write(path: Path, image: NDArray[Any], notes: Mapping[str, str]) -> None:
     """Write uint8 or uint32, (y, x) or as pages (module, y, x); not compressed, because fabio reads only that itself."""
-    text = description.encode("ascii") + b"\0"
+    text = "\n".join(f"{name}={words}" for name, words in notes.items()).encode("ascii", "replace") + b"\0"
     out = bytearray(b"II*\0" + struct.pack("<I", 0))
     link = 4  # where the place of the next directory is written
     for page in image[None] if image.ndim == 2 else image:
