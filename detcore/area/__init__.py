@@ -8,10 +8,8 @@ A few lines in a notebook::
     data = area.reduce("run12.h5", "setup.yaml", "run12_small.h5")
 """
 
-from detcore.area.api import azimuthal as azimuthal
 from detcore.area.api import calibrated as calibrated
 from detcore.area.api import droplets as droplets
-from detcore.area.api import open_files as open_files
 from detcore.area.api import read_frame as read_frame
 from detcore.area.api import write_demo as write_demo
 from detcore.area.cubes import cube as cube
@@ -51,7 +49,6 @@ from detcore.area.functions import unsparsifyFunc as unsparsifyFunc
 from detcore.area.images.calibrants import CALIBRANTS as CALIBRANTS
 from detcore.area.images.calibrants import calibrant as calibrant
 from detcore.area.images.centre import Centre as Centre
-from detcore.area.images.centre import find_centre as find_centre
 from detcore.area.images.commonmode import CommonModeStep as CommonModeStep
 from detcore.area.images.geometry import Geometry as Geometry
 from detcore.area.images.presets import presets as presets
@@ -61,6 +58,11 @@ from detcore.area.images.rings import overlay as overlay
 from detcore.area.images.roi import project as project
 from detcore.area.images.roi import roi_statistics as roi_statistics
 from detcore.area.instrument import INSTRUMENT as INSTRUMENT
+from detcore.area.integration import azimuthal as azimuthal
+from detcore.area.integration import azimuthal_projection as azimuthal_projection
+from detcore.area.integration import azimuthal_series as azimuthal_series
+from detcore.area.integration import cake as cake
+from detcore.area.integration import find_centre as find_centre
 from detcore.area.pipeline import event_loop as event_loop
 from detcore.area.pipeline import masked as masked
 from detcore.area.pipeline import prepared as prepared
@@ -73,5 +75,6 @@ from detcore.area.setupsections import ProjectionSection as ProjectionSection
 from detcore.area.setupsections import Roi as Roi
 from detcore.area.smalldata import SmallData as SmallData
 from detcore.area.smallread import read_reduced as read_reduced
+from detcore.area.source import open_files as open_files
 from detcore.image import Panels as Panels
 from detcore.image import PixelMask as PixelMask
