@@ -105,7 +105,13 @@ def azimuthal_projection(
 
 
 def azimuthal_series(
-    setup: Setup | Geometry, detector: Any = None, *, per_frame: bool = True, dtype: Any = None, **options: Any
+    setup: Setup | Geometry,
+    detector: Any = None,
+    *,
+    per_frame: bool = True,
+    dtype: Any = None,
+    image: NDArray[Any] | None = None,
+    **options: Any,
 ) -> AzimuthalSeries:
     """Return the reduction that integrates the frames of a run, for `run` and `stream`.
 
@@ -119,12 +125,24 @@ def azimuthal_series(
         One profile for each frame; otherwise one of all.
     dtype
         Of the frames; those of whole numbers are held against the limits of valid raw values.
+    image
+        Shape of a frame: what threshold operations of the mask look at, for instance the average.
     **options
         See `azimuthal`.
+
+    Raises
+    ------
+    ValueError
+        The setup has a mask, and no detector says how large a frame is.
     """
+    if detector is None and isinstance(setup, Setup) and (setup.mask or setup.psana_options):
+        if setup.detector.shape is None:
+            msg = "the setup has a mask, but the shape of a frame is not known; give detector=source.detector()"
+            raise ValueError(msg)
+        detector = Detector(shape=setup.detector.shape)
     geometry, chosen = settings(setup, detector, np.dtype(dtype or np.float32), options)
     shape = None if detector is None else detector.shape
-    good = None if shape is None else good_of(setup, shape, detector)
+    good = None if shape is None else good_of(setup, shape, detector, image)
     planes = {name: image_of(setup, name) for name in ("dark", "flat")}
     given = {name: Plane(np.asarray(one)) for name, one in (planes | {"good": good}).items() if one is not None}
     tiled = detector if detector is not None and len(detector.shape) == 3 else None

@@ -200,8 +200,9 @@ class AzimuthalMap:
             scatter_pairs(pixels, other, cells, norm, low, high, both, lost, lost_norms)
             total, squared = both[:-1, 0], both[:-1, 1]
         elif options.errors == "azimuthal":
-            three = np.zeros((self.n_cells + 1, 3))
-            scatter_squares(pixels, cells, norm, low, high, three, lost, lost_norms)
+            lanes = np.zeros((4, self.n_cells + 1, 4))
+            scatter_squares(pixels, cells, norm, low, high, lanes, lost, lost_norms)
+            three = lanes.sum(axis=0)
             total = three[:-1, 0]
             norms = self.norms - lost_norms[:-1]
             mean = _divided(total, norms[:, 0], self.counts - lost[:-1])

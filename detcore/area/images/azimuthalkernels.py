@@ -195,17 +195,21 @@ def scatter(image, cells, norm, low, high, sums, lost, lost_norms):  # type: ign
 
 @njit(cache=True, nogil=True)
 def scatter_squares(image, cells, norm, low, high, sums, lost, lost_norms):  # type: ignore[no-untyped-def]
-    """Add value, value^2 and value * norm to sums (cell, 3); the rest as `scatter`."""
-    for pixel in range(len(image)):
-        value, cell, one = np.float64(image[pixel]), cells[pixel], np.float64(norm[pixel])
-        if low <= value <= high:
-            sums[cell, 0] += value
-            sums[cell, 1] += value * value
-            sums[cell, 2] += value * one
-        else:
-            lost[cell] += 1
-            lost_norms[cell, 0] += one
-            lost_norms[cell, 1] += one * one
+    """Add value, value^2 and value * norm to sums (4, cell, 4), the last is not used; the rest as `scatter`."""
+    n = len(image)
+    for start in range(0, n, 4):
+        for lane in range(min(4, n - start)):
+            pixel = start + lane
+            value, cell, one = np.float64(image[pixel]), cells[pixel], np.float64(norm[pixel])
+            if low <= value <= high:
+                place = sums[lane, cell]
+                place[0] += value
+                place[1] += value * value
+                place[2] += value * one
+            else:
+                lost[cell] += 1
+                lost_norms[cell, 0] += one
+                lost_norms[cell, 1] += one * one
 
 
 @njit(cache=True, nogil=True)
