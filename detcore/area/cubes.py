@@ -150,12 +150,12 @@ def cube(
         The bins do not grow, or there are too many for the memory.
     """
     feed = SetupFeed(setup)
-    opened = opened_with(source, feed.now()[1])
+    opened = opened_with(source, feed.newest)
     axes = {by: _edges(by, bins)} | {name: _edges(name, edges) for name, edges in (more or {}).items()}
     known = {str(name): values for name, values in opened.schema().data_vars.items()}
     columns = {name: _column(known, name) for name in axes}
     binner = _Binner(columns, axes, laser=laser, std=std, image=image, threshold=threshold, frames=frames)
-    name = feed.now()[1].detector.name or opened.detector().name  # type: ignore[attr-defined]
+    name = feed.newest.detector.name or opened.detector().name  # type: ignore[attr-defined]
     stream = EventStream(name, opened, feed, user=binner.add, threads=threads)
     binner.detector = stream.first.detector
     n_events = sum(1 for _ in stream.rows())

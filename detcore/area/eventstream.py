@@ -86,7 +86,7 @@ class EventStream:
         self.name, self.source, self.feed, self.user = name, source, feed, user
         self.cancel = cancel or threading.Event()
         self.detector: Any = source.detector()  # type: ignore[attr-defined]
-        _, setup = feed.now()
+        setup = feed.newest
         self.threads = 1 if in_order(setup) else threads or cores()
         self.provenance = Provenance.begin(source)
         self.provenance.reduction = describe(setup)

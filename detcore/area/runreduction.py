@@ -153,8 +153,8 @@ def reducing(
         if one is None:
             absent.append(name)
             continue
-        opened = opened_with(one, feed.now()[1])
-        known = name or feed.now()[1].detector.name or opened.detector().name  # type: ignore[attr-defined]
+        opened = opened_with(one, feed.newest)
+        known = name or feed.newest.detector.name or opened.detector().name  # type: ignore[attr-defined]
         streams.append(EventStream(known, opened, feed, user=user, threads=threads, cancel=cancel))
     if not streams:
         msg = f"none of the detectors is in the run: {', '.join(absent) or 'no source was given'}"

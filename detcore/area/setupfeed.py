@@ -45,6 +45,11 @@ class SetupFeed:
             self._seen = _stamp(self.given)
             self.versions.append(Setup.load(self.given))
 
+    @property
+    def newest(self) -> Setup:
+        """The version that was used last."""
+        return self.versions[-1]
+
     def now(self) -> tuple[int, Setup]:
         """Return number, from 0, and content of the newest version; one that cannot be read is a problem, not an end."""
         try:
