@@ -106,19 +106,20 @@ function paintLabel(ctx, name, shape, colour, look, map) {
   const [left, top, right, bottom] = boxOf(shape), corners = [map.to([left, top]), map.to([right, bottom])];
   const [across, down] = [span(corners.map((p) => p[0])), span(corners.map((p) => p[1]))];
   const { box } = map;
-  ctx.font = "500 12px Roboto, 'Segoe UI', sans-serif";
+  const px = clamp(12, 0.003 * innerWidth + 0.0045 * innerHeight + 3, 22), high = 1.5 * px; // as other text on this screen
+  ctx.font = `500 ${px.toFixed(1)}px Roboto, 'Segoe UI', sans-serif`;
   const wide = ctx.measureText(words).width + 10, gap = shape.kind == "point" || shape.kind == "half_plane" ? 12 : 4;
   // above the shape, or inside of it where there is no room above; not beyond the frame while the shape is in view
   if (across[1] < box.left || across[0] > box.left + box.width || down[1] < box.top || down[0] > box.top + box.height) return;
   const x = clamp(box.left + 2, across[0] + (gap == 12 ? gap : 0), Math.max(box.left + 2, box.left + box.width - wide - 2));
-  const y = clamp(box.top + 2, down[0] - 18 - gap, box.top + box.height - 20);
+  const y = clamp(box.top + 2, down[0] - high - gap, box.top + box.height - high - 2);
   ctx.globalAlpha = look.faint ? 0.5 : 1;
   ctx.fillStyle = "rgba(16, 22, 30, 0.78)";
   ctx.beginPath();
-  ctx.roundRect(x, y, wide, 18, 4);
+  ctx.roundRect(x, y, wide, high, 4);
   ctx.fill();
   ctx.fillStyle = look.selected ? "#ffd08f" : colour;
   ctx.textBaseline = "middle";
-  ctx.fillText(words, x + 5, y + 9.5);
+  ctx.fillText(words, x + 5, y + high / 2 + 0.5);
   ctx.globalAlpha = 1;
 }

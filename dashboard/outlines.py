@@ -137,8 +137,9 @@ def _points(sent: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
 def _starts(sent: Mapping[str, Any]) -> list[int]:
     """Return where strokes begin, from 0 ascending."""
     starts = sent.get("starts")
-    whole = isinstance(starts, list) and all(isinstance(n, int) and not isinstance(n, bool) for n in starts)
-    if not whole or starts[:1] != [0] or not all(a < b for a, b in pairwise([*starts, len(sent["xs"])])):
+    found = starts if isinstance(starts, list) else []
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in found)
+    if not whole or found[:1] != [0] or not all(a < b for a, b in pairwise([*found, len(sent["xs"])])):
         msg = "ascending places where strokes begin expected, the first one 0"
         raise ValueError(msg)
-    return list(starts)
+    return list(found)

@@ -73,7 +73,7 @@ class SketchPad(pn.custom.JSComponent):
 
     marks = param.List(default=[], item_type=dict, doc="What is drawn.")
     state = param.Dict(default={}, doc="Mode, selection, what can be undone; `number` says that the server decided.")
-    tools = param.List(default=list(MODES), item_type=str, doc="Which modes have a button.")
+    tools = param.List(default=[], item_type=str, doc="Which modes have a button.")
     kinds = param.List(default=["roi"], item_type=str, doc="Which kinds can be chosen for what is drawn next.")
     figure = param.String(default="", doc="Id of the Bokeh figure.")
     answer = param.Integer(default=0, doc="Number of the last message that was dealt with.")

@@ -192,7 +192,8 @@ class MaskOver:
         if pixel_mask.ndim != 2 or pixel_mask.dtype != np.uint32:
             msg = f"a mask (y, x) of uint32 expected, found {pixel_mask.dtype} {pixel_mask.shape}"
             raise ValueError(msg)
-        self._raster = _Raster(pixel_mask)
+        if self._raster is None or self._raster.pixel_mask is not pixel_mask:
+            self._raster = _Raster(pixel_mask)
         self._look_again()
 
     def _look_again(self) -> None:

@@ -98,6 +98,8 @@ def test_the_newest_mask_wins() -> None:
         work, done = waiting.pop(0)
         done(work())
     assert named(over) == ["dead"]
+    over.show(last)
+    assert not waiting, "the same array is drawn already"
     over.show(first)
     work, done = waiting.pop()
     over.show(None)
