@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from detcore.core.source import Match, Problem
 
 MAX_FRAMES: Final = 50_000_000  # of a file
-MASK = "mask"  # a column of the chunk: a mask of its own for every frame
+MOST_PANELS: Final = 8  # of a Jungfrau
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,8 @@ def split(shape: Sequence[int], options: Options, what: str) -> tuple[int, tuple
     """Return how many frames an array holds, and the shape of one.
 
     (y, x) is one frame, (frame, y, x) several, (frame, module, y, x) several of panels. If the type of the detector has
-    panels, (module, y, x) is one of its frames, and panels stacked from top to bottom are taken apart.
+    panels, (module, y, x) is one of its frames, and panels stacked from top to bottom are taken apart; where the type has
+    any number of panels, up to `MOST_PANELS` on the first of three axes are one frame.
 
     Raises
     ------
@@ -187,22 +188,28 @@ def split(shape: Sequence[int], options: Options, what: str) -> tuple[int, tuple
     """
     sizes = tuple(int(size) for size in shape)
     panels = options.modules
-    if panels is not None:
-        tail = tuple(size for size in panels[1:] if size is not None)
-        for lead, frame in ((sizes[:-3], sizes[-3:]), (sizes[:-2], sizes[-2:])):
-            one = (frame[0] // tail[0], *tail) if len(frame) == 2 and frame[0] % tail[0] == 0 else frame
-            fits = len(one) == 3 and all(mine in {None, other} for mine, other in zip(panels, one, strict=True))
-            if fits and len(lead) <= 1 and not (len(frame) == 3 and panels[0] is None and len(sizes) == 3):
-                return (lead[0] if lead else 1), one
-        if len(sizes) == 3 and panels[0] is None and sizes[1:] == tail:  # Jungfrau: any number of panels
+    if panels is None:
+        if len(sizes) in {3, 4}:
+            return sizes[0], sizes[1:]
+        if len(sizes) == 2:
             return 1, sizes
-        msg = f"{what}: frames of {options.type} are {panels}, found {sizes}; name another type or dataset"
+        msg = f"{what}: expected (frame, y, x) or (frame, module, y, x), found {sizes}"
         raise ValueError(msg)
-    if len(sizes) == 2:
-        return 1, sizes
-    if len(sizes) in {3, 4}:
-        return sizes[0], sizes[1:]
-    msg = f"{what}: expected (frame, y, x) or (frame, module, y, x), found {sizes}"
+    rows, columns = panels[1] or 1, panels[2]
+    wanted = panels[0]
+    if sizes[-1:] == (columns,):
+        if len(sizes) == 4 and sizes[2] == rows and wanted in {None, sizes[1]}:
+            return sizes[0], sizes[1:]
+        if (
+            len(sizes) == 3
+            and sizes[1] == rows
+            and (wanted == sizes[0] or (wanted is None and sizes[0] <= MOST_PANELS))
+        ):
+            return 1, sizes
+        stacked = sizes[-2] // rows if len(sizes) in {2, 3} and sizes[-2] % rows == 0 else 0
+        if stacked and wanted in {None, stacked}:
+            return (sizes[0] if len(sizes) == 3 else 1), (stacked, rows, sizes[-1])
+    msg = f"{what}: frames of {options.type} are {panels}, found {sizes}; name another type or dataset"
     raise ValueError(msg)
 
 
