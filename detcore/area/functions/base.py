@@ -148,6 +148,7 @@ class DetObjectFunc:
         self._children: dict[str, DetObjectFunc] = getattr(self, "_children", {})
         self._det: Any = None
         self._pixels = Pixels()
+        self._on_detector = False
         for key, value in kwargs.items():
             setattr(self, key, value)
 
@@ -172,6 +173,7 @@ class DetObjectFunc:
 
     def setFromFunc(self, parentFunc: DetObjectFunc | None = None) -> None:
         """Take what is needed from the function whose result comes in, and hand on."""
+        self._on_detector = parentFunc is None
         if parentFunc is not None:
             self._pixels = parentFunc.given()
         self.prepare()
@@ -197,6 +199,17 @@ class DetObjectFunc:
         if self._det is not None:  # after the parent was added to the detector
             func.setFromDet(self._det)
             func.setFromFunc(self)
+
+    def seen(self, data: Any) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Return values and which of them count, as `values_and_good`; right on a detector, those that `cmask` allows.
+
+        The original looks at masks only in its ROIFunc and a few others.
+        """
+        values, good = values_and_good(data)
+        mask = self._pixels.cmask if self._on_detector else None
+        if mask is None or mask.shape != values.shape or mask.all():
+            return values, good
+        return values, mask != 0 if good is None else good & (mask != 0)
 
     def process(self, data: Any) -> dict[str, Any]:  # noqa: ARG002 - for subclasses
         """Return the results of one event. To be overridden."""

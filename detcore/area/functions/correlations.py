@@ -168,7 +168,7 @@ class acf(DetObjectFunc):
 
     def process(self, data: Any) -> dict[str, Any]:
         """Correlate one event; of (module, y, x) the mean over the panels."""
-        values, good = values_and_good(data)
+        values, good = self.seen(data)
         if values.ndim not in {2, 3}:
             msg = f"{self._name}: expected an image (y, x) or several, found data of shape {values.shape}"
             raise ValueError(msg)

@@ -200,7 +200,7 @@ class PolynomialCurveCorrection(DetObjectFunc):
 
     def process(self, data: Any) -> dict[str, Any]:
         """Shift the lines of one frame; invalid pixels become nan, or 0 if values are whole numbers."""
-        values, good = values_and_good(data)
+        values, good = self.seen(data)
         if good is not None:
             values = np.where(good, values, np.nan if values.dtype.kind == "f" else values.dtype.type(0))
         self.dat = self._straight(values)

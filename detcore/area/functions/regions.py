@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore.area.functions.base import DetObjectFunc, Pixels, thresholded, values_and_good
+from detcore.area.functions.base import DetObjectFunc, Pixels, thresholded
 from detcore.area.images.rebin import rebin
 from detcore.area.images.roi import good_of_window, roi_statistics, window_of
 
@@ -263,7 +263,7 @@ class projectionFunc(DetObjectFunc):
 
     def process(self, data: Any) -> dict[str, Any]:
         """Project one frame."""
-        values, good = values_and_good(data)
+        values, good = self.seen(data)
         values = thresholded(values, self.thresADU)
         if self.thresRms is not None:
             low, high = (self.thresRms, None) if np.isscalar(self.thresRms) else self.thresRms  # type: ignore[misc]
@@ -306,7 +306,7 @@ class lineoutFunc(DetObjectFunc):
 
     def process(self, data: Any) -> dict[str, Any]:
         """Return the line; invalid pixels are nan."""
-        values, good = values_and_good(data)
+        values, good = self.seen(data)
         values = values.astype(np.float64) if good is None else np.where(good, values, np.nan)
         shape = tuple(size for size in values.shape if size != 1)
         values = values.reshape(shape)
@@ -340,7 +340,7 @@ class spectrumFunc(DetObjectFunc):
                 msg = f"{self._name}: expected an array or droplets with 'data', found {', '.join(map(str, data))}"
                 raise ValueError(msg)
             data = data["data"]
-        values, good = values_and_good(data)
+        values, good = self.seen(data)
         self.dat = np.histogram(values[good] if good is not None else values, self.bins)[0]
         return self.with_children({"histogram": self.dat})
 
@@ -380,7 +380,7 @@ class rebinFunc(DetObjectFunc):
 
     def process(self, data: Any) -> dict[str, Any]:
         """Rebin one frame; a block without a valid pixel is nan."""
-        values, good = values_and_good(data)
+        values, good = self.seen(data)
         target = tuple(self.shape.tolist())
         if len(target) == values.ndim - 1 and values.shape[0] == 1:
             values, good = values[0], None if good is None else good[0]

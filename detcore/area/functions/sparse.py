@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore.area.functions.base import DetObjectFunc, values_and_good
+from detcore.area.functions.base import DetObjectFunc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +116,7 @@ class sparsifyFunc(DetObjectFunc):
         return self.with_children(out)
 
     def _listed(self, data: Any) -> dict[str, NDArray[Any]]:
-        values, good = values_and_good(data)
+        values, good = self.seen(data)
         if values.ndim not in {2, 3}:
             msg = f"{self._name}: expected an image (y, x) or (module, y, x), found data of shape {values.shape}"
             raise ValueError(msg)
