@@ -75,7 +75,7 @@ say "linters"
 python -m poethepoet lint
 say "tests"
 [ $# = 0 ] || exec python -m pytest "$@"
-# What needs a browser runs alone, so that nothing is late because of another test.
+# What needs a browser comes after the rest: it is slow to answer while kernels are compiled.
 python -m pytest --numprocesses auto --dist loadfile -m "not browser" || failed=1
-python -m pytest -m browser || failed=1
+python -m pytest --numprocesses auto --dist loadfile -m browser || failed=1
 [ -z "${failed:-}" ] || stop "tests failed; see above"
