@@ -1,0 +1,78 @@
+"""Samples of the averages and spectra of area detectors, and of the steps before them."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from hypothesis import strategies as st
+
+from detcore.area.reductions import Average, PixelSpectra
+from detcore.area.reductions_azimuthal import Plane
+
+NOISE = Plane(np.array([[1.0, 2.0, 0.5], [3.0, 1.0, 1.0]], np.float32))
+SHAPE = (2, 3)
+FACTS = {"detector": "toy", "detector_type": "unknown", "underload": None, "saturation": 40000}
+
+
+def chunk_of(values, first=0, dims=("y", "x"), **facts):
+    """A chunk as the source gives it."""
+    n = len(values)
+    gains = (np.arange(values.size) % 3).astype(np.int8).reshape(values.shape)
+    return xr.Dataset(
+        {
+            "data": (("frame", *dims), values, {"units": "ADU"}),
+            "gain_range": (("frame", *dims), gains),
+            "event_id": ("frame", np.arange(first, first + n)),
+            "entry": ("frame", np.arange(n)),
+        },
+        attrs=FACTS | facts,
+    )
+
+
+@st.composite
+def frames(draw, dtype, shape=SHAPE):
+    """Frames of one file: bright, dark and, of real numbers, missing pixels."""
+    n = draw(st.integers(0, 7))
+    kind = np.dtype(dtype)
+    one = st.integers(0, 65535) if kind.kind == "u" else st.integers(-400, 400).map(lambda value: value / 4)
+    if kind.kind == "f":
+        one = st.one_of(one, st.just(np.nan), st.just(np.inf))
+    size = n * int(np.prod(shape))
+    return np.array(draw(st.lists(one, min_size=size, max_size=size)), kind).reshape(n, *shape)
+
+
+@st.composite
+def samples(draw, reductions, dtypes=("uint16", "float32", "int32")):
+    dtype = draw(st.sampled_from(dtypes))
+    files = [chunk_of(one) for one in draw(st.lists(frames(dtype), min_size=1, max_size=3))]
+    return {
+        "reduction": draw(reductions),
+        "schema": files[0].isel(frame=slice(0, 0)),
+        "files": files,
+        "row": "frame",
+    }
+
+
+STRATEGIES = {
+    "detcore.area.reductions.Average": samples(
+        st.sampled_from(
+            [
+                Average(),
+                Average(limits=False, threshold=10.5),
+                Average(threshold=70000),
+                Average(median_range=(-20, 30), median_bins=9),
+                Average(noise=NOISE, noise_threshold=3),
+                Average(gains=3),
+            ]
+        )
+    ),
+    "detcore.area.reductions.PixelSpectra": samples(
+        st.sampled_from(
+            [
+                PixelSpectra(low=-10, high=30, bins=7),
+                PixelSpectra(pixels=((0, 1), (1, 2)), high=100, bins=4),
+                PixelSpectra(good=Plane(np.array([[1, 0, 1], [0, 0, 1]], np.uint8))),
+            ]
+        )
+    ),
+}
