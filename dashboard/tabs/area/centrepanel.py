@@ -9,7 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 from typing_extensions import override
 
-from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel, button, digits
+from dashboard.tabs.area.panels import TIGHT, UPLOAD, Acts, Now, Panel, button, digits
 from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import text
 from detcore import area
@@ -74,9 +74,7 @@ class CentrePanel(Panel):
             "With tilt", lambda _: find("tilt"), "centre, distance and tilt, from the rings of the calibrant"
         )
         self._words = text()
-        self._import = pmui.FileInput(
-            accept=".poni", multiple=False, size="small", margin=(6, 4), width=190, label="Import .poni"
-        )
+        self._import = pmui.FileInput(accept=".poni", label="Import .poni", width=130, **UPLOAD)
         self._import.param.watch(self._imported, "value")
         self._export = pmui.FileDownload(
             callback=self._poni, filename="setup.poni", label="Export .poni", icon="download", size="small",

@@ -10,7 +10,11 @@ from detcore import area
 from detcore.image import write_pixel_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dashboard.tabs.area.science import Evaluation, Facts
+
+FORMS: Mapping[str, Any] = {"dials.phil": "dials", "XDS.INP": "xds", "crystfel.geom": "crystfel"}
 
 
 def content(name: str, convention: Any, setup: area.Setup, evaluation: Evaluation | None, facts: Facts | None) -> bytes:
@@ -39,14 +43,9 @@ def content(name: str, convention: Any, setup: area.Setup, evaluation: Evaluatio
     if facts is None or evaluation is None or evaluation.raw is None:
         msg = "there is no image yet; wait for it"
         raise ValueError(msg)
-    if not name.startswith("mask."):
-        return lines_of(name, setup, facts).encode()
+    if name in FORMS:
+        return area.mask_lines(evaluation.raw, FORMS[name], operations=setup.mask).encode()
     with tempfile.TemporaryDirectory(prefix="detcore-export-") as folder:
         path = Path(folder) / name
         write_pixel_mask(path, evaluation.raw, convention=convention)
         return path.read_bytes()
-
-
-def lines_of(name: str, setup: area.Setup, facts: Facts) -> str:
-    """Return the lines of another program that mask what the operations of the setup do."""
-    raise NotImplementedError

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dashboard.views.viewport import Run
 
 STEP: dict[str, Any] = {"size": "small", "margin": (4, 0)}
-RING = "#ff2fd6"  # not among the colours of values, nor of the mask
+RING = "#ff9100"  # not among the colours of values, nor of the mask
 NAMES = {"mean": "Mean", "std": "Standard deviation", "median": "Median", "max": "Maximum", "hits": "Hits"}
 
 

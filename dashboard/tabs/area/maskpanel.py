@@ -211,9 +211,8 @@ def note_of(operation: Any) -> str:
     low, high = getattr(operation, "low", None), getattr(operation, "high", None)
     if low is not None or high is not None:
         words.append(f"good: {digits(low) if low is not None else '…'} to {digits(high) if high is not None else '…'}")
-    for name in ("width", "steps"):
-        if (value := getattr(operation, name, None)) is not None:
-            words.append(f"{value} px")
+    sizes = (getattr(operation, name, None) for name in ("width", "steps"))
+    words += [f"{size} px" for size in sizes if size is not None]
     if getattr(operation, "path", ""):
         words.append(f"{str(operation.path).rsplit('/', 1)[-1]}, {getattr(operation, 'convention', '')}")
     if getattr(operation, "panel", None) is not None:

@@ -26,6 +26,13 @@ BUTTON: dict[str, Any] = {
     "size": "small", "variant": "outlined", "margin": (4, 3),
     "sx": {"textTransform": "none", "whiteSpace": "nowrap", "padding": "3px 8px", "fontSize": SMALL},
 }  # fmt: skip
+UPLOAD: dict[str, Any] = {
+    "multiple": False,
+    "variant": "outlined",
+    "size": "small",
+    "margin": (4, 3),
+    "sx": BUTTON["sx"],
+}
 TIGHT: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "align_items": "center"}
 WARN = "#d93636"
 

@@ -270,7 +270,8 @@ def region_of(
     left, top = (max(0, int(np.ceil(max(end, 0)))) for end in (box.x0, box.y0))
     right, bottom = (int(min(np.floor(min(end, 1e9)) + 1, size)) for end, size in ((box.x1, columns), (box.y1, rows)))
     if left >= right or top >= bottom:
-        msg = "is outside of the image"
+        beyond = box.x1 < -0.5 or box.y1 < -0.5 or box.x0 > columns - 0.5 or box.y0 > rows - 0.5
+        msg = "is outside of the image" if beyond else "holds the centre of no pixel"
         raise ValueError(msg)
     inside = region.moved(-left, -top).to_mask((bottom - top, right - left))
     window = np.ascontiguousarray(values[top:bottom, left:right])

@@ -12,7 +12,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.area.desk import ENDING, Conflict, autosaves, target_of
-from dashboard.tabs.area.panels import TIGHT, Now, Panel, button
+from dashboard.tabs.area.panels import TIGHT, UPLOAD, Now, Panel, button
 from dashboard.tabs.background import in_thread
 from dashboard.tabs.parts import COPY, text
 
@@ -43,12 +43,8 @@ class SetupPanel(Panel):
             "Save", self._saved, "as this name, in the folder for outputs", icon="save", variant="contained"
         )
         self._load = button("Load", lambda _: choose(), "a setup file of the server", icon="folder_open")
-        self._upload = pmui.FileInput(
-            accept=".yaml,.yml", multiple=False, size="small", margin=(6, 4), width=170, label="From this computer"
-        )
+        self._upload = pmui.FileInput(accept=".yaml,.yml", label="From this computer", width=170, **UPLOAD)
         self._upload.param.watch(self._uploaded, "value")
-        self._undo = button("Undo", lambda _: acts.act(acts.desk.undo, "setup"), icon="undo")
-        self._redo = button("Redo", lambda _: acts.act(acts.desk.redo, "setup"), icon="redo")
         self._what = pmui.Select(label="Export", options=list(FILES), value="Setup (YAML)", width=190, **small)
         self._convention = pmui.Select(
             label="Numbers of the mask", options=CONVENTIONS, value="nxmx", width=140, **small
@@ -64,7 +60,12 @@ class SetupPanel(Panel):
         )
         self._state = text()
         self._command = pmui.TextAreaInput(
-            label="The same on the command line", rows=2, size="small", sizing_mode="stretch_width", margin=(8, 4)
+            label="The same on the command line",
+            sx={"& textarea": {"fontFamily": "monospace", "fontSize": "12px"}},
+            rows=2,
+            size="small",
+            sizing_mode="stretch_width",
+            margin=(8, 4),
         )
         copy = button("Copy as command", lambda _: None, icon="content_copy")
         copy.js_on_click(args={"text": self._command}, code=COPY)
@@ -75,7 +76,7 @@ class SetupPanel(Panel):
         copied = button("Copy the setup", lambda _: None, icon="content_copy")
         copied.js_on_click(args={"text": self._yaml}, code=COPY)
         rows = (
-            pn.FlexBox(self._name, self._save, self._load, self._upload, self._undo, self._redo, **TIGHT),
+            pn.FlexBox(self._name, self._save, self._load, self._upload, **TIGHT),
             pn.FlexBox(self._what, self._convention, self._download, **TIGHT),
             pn.FlexBox(self._restore, self._take, copied, copy, **TIGHT),
         )
@@ -164,7 +165,6 @@ class SetupPanel(Panel):
     def show(self, now: Now) -> None:
         desk = now.desk
         self.quiet = True
-        self._undo.disabled, self._redo.disabled = not desk.undoable, not desk.redoable
         if desk.path is not None and not self._name.value:
             self._name.value = desk.path.name
         self._edits = autosaves(desk.folder, desk.group or self._acts.group())

@@ -97,7 +97,7 @@ class Values:
         """Stop; what is there stays."""
         self._cancel.set()
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Return the names of what can be drawn."""
         with self._lock:
             rows = self._rows[:1] + self._rows[-1:]

@@ -90,7 +90,7 @@ class ValuesPanel(Panel):
         )
         if words != self._words.text:
             self._words.text = words
-        keys = values.keys()
+        keys = values.names()
         if keys and keys != self._y.options:
             wished = (
                 now.look.value
