@@ -98,6 +98,8 @@ class EventStream:
         self._backgrounds: dict[int, NDArray[np.float32] | None] = {}
         self._lock = threading.Lock()
         self.first = event_loop(self.detector, setup)  # what is wrong with the setup is told before anything is read
+        for one in self.first.sums.values():
+            one.counts(flags_of({}, 0))
 
     def rows(self) -> Iterator[Row | None]:
         """Yield the events in order; None when a live source has nothing new."""
@@ -194,11 +196,21 @@ class EventStream:
             problems += [Problem(self.name, str(line).removeprefix(f"{self.name}: "), 1) for line in loop.evt.problems]
             loop.processSums(**flags_of(columns, event))
             known = written(columns, event, int(numbers[event]))
-            extra = self.user(loop, known) if self.user is not None else None
+            extra = self._users(loop, known, problems)
             rows.append(Row(int(numbers[event]), known, loop.results(), dict(extra or {}), version))
         block.rows += rows
         block.problems += problems
         block.n_left_out += chunk.sizes[FRAME] - int(chosen.sum())
+
+    def _users(self, loop: DetObjectClass, known: dict[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
+        """Call the user's function; its failure costs its own numbers of this event only."""
+        if self.user is None:
+            return None
+        try:
+            return self.user(loop, known)
+        except Exception as error:  # noqa: BLE001 - whatever somebody's function raises
+            problems.append(Problem.of("user function", error))
+            return None
 
     def _loop(self, version: int, setup: Setup) -> DetObjectClass:
         """Return the event loop of this thread: functions keep the data of an event, so none is shared."""

@@ -212,7 +212,7 @@ def test_several_detectors_and_an_absent_one(run, frames, tmp_path):
         ("azimuthal: {bins: 5}", ValueError, "geometry"),
         ("functions: [{kind: os.system}]", ValueError, "no analysis function 'os.system'"),
         ("functions: [{kind: ROIFunc, params: {nonsense: 3}}]", ValueError, "nonsense"),
-        ("sums: [calib_typo]", EmptyInput, "typo"),
+        ("sums: [calib_typo]", ValueError, "typo"),
         ("background: {dropped: true}\nfilters: []", None, ""),
         ("common_mode: 7777", ValueError, "common mode 7777"),
         ("calibration: {pedestal: /nowhere/x.npy}", OSError, "/nowhere/x.npy"),
@@ -235,8 +235,8 @@ def test_a_function_that_fails_is_a_line_of_the_ledger(run):
                 raise ValueError(msg)
 
     data = reduce(opened(run), Setup.from_yaml(ROIS), user=Fails(), threads=1)
-    assert "third" in data.attrs["problems"]
-    assert 0 < data.sizes["event"] < N
+    assert json.loads(data.attrs["problems"]) == [{"part": "user function", "reason": "third", "chunks": 1}]
+    assert data.sizes["event"] == N
 
 
 def test_columns_without_the_filter_are_named(run):
