@@ -6,8 +6,11 @@ import numpy as np
 import xarray as xr
 from hypothesis import strategies as st
 
+from detcore.area.detector import Detector
+from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.reductions import Average, PixelSpectra
 from detcore.area.reductions_azimuthal import Plane
+from detcore.area.steps import Calibrate, ChosenEvents, SplitGain, SubtractBackground, Thresholds
 
 NOISE = Plane(np.array([[1.0, 2.0, 0.5], [3.0, 1.0, 1.0]], np.float32))
 SHAPE = (2, 3)
@@ -76,3 +79,28 @@ STRATEGIES = {
         )
     ),
 }
+
+
+DETECTOR = Detector(
+    type="unknown",
+    shape=(2, 3),
+    saturation=40000.0,
+    pedestal=np.full((2, 3), 7.5, np.float32),
+    noise=np.full((2, 3), 2, np.float32),
+)
+STEPS = (
+    Calibrate(detector=DETECTOR, common_mode=71),
+    Calibrate(detector=DETECTOR, common_mode=(CommonModeStep(kind="column", exclude_noise=5),)),
+    SubtractBackground(image=NOISE, scale=2),
+    Thresholds(low=2, high=90, noise=NOISE),
+    Thresholds(low=4, missing=True),
+    SplitGain(detector_type="jungfrau"),
+    ChosenEvents(column="event_id", low=2, invert=True),
+)
+
+
+def stepped():
+    """A chunk, a step and the dimension of its rows."""
+    return frames("uint16").flatmap(
+        lambda values: st.tuples(st.just(chunk_of(values)), st.sampled_from(STEPS), st.just("frame"))
+    )
