@@ -27,6 +27,13 @@ const LABELLED = {
   undo: ["Undo", "Take the last change back (Ctrl+Z)"],
   redo: ["Redo", "Do again what was taken back (Ctrl+Shift+Z)"],
 };
+const CHANGED = {
+  any: "drag it or a handle, arrow keys move it",
+  polygon: "drag it, a corner or the middle of a side; Alt+click removes a corner",
+  half_plane: "drag the line or the end of the arrow",
+  point: "drag it, arrow keys move it",
+  fixed: "it cannot be changed here",
+};
 const KIND_WORDS = { roi: "ROI", add: "Mask", subtract: "Unmask", note: "Note" };
 const STAY = ["brush", "point"]; // one is drawn after the other
 const DRAG_MS = 100;
@@ -93,18 +100,19 @@ export function render({ model }) {
     });
     return [kind, made];
   }));
-  const size = make("label", "size", tools);
+  const acts = make("div", "group", tools);
+  button("delete", acts, () => remove());
+  button("undo", acts, () => send({ do: "undo" }));
+  button("redo", acts, () => send({ do: "redo" }));
+  const line = make("div", "line", tools); // as large whatever it says, for the figure below must not move
+  const size = make("label", "size", line);
   make("span", "", size, "Radius");
   const slider = make("input", "", size);
   Object.assign(slider, { type: "range", min: 0, max: 100, step: 1, title: "Radius of the brush, pixels ([ and ])" });
   const number = make("input", "", size);
   Object.assign(number, { type: "number", min: 0.5, max: 1000, step: 0.5 });
   number.setAttribute("aria-label", "Radius of the brush, pixels");
-  const acts = make("div", "group", tools);
-  button("delete", acts, () => remove());
-  button("undo", acts, () => send({ do: "undo" }));
-  button("redo", acts, () => send({ do: "redo" }));
-  const hint = make("div", "hint", tools);
+  const hint = make("div", "hint", line);
   hint.setAttribute("role", "status");
 
   let marks = [], state = {};
@@ -226,12 +234,20 @@ export function render({ model }) {
     size.hidden = local.mode != "brush";
     if (document.activeElement !== number && place.getRootNode().activeElement !== number) number.value = local.radius;
     slider.value = 100 * Math.log(local.radius / 0.5) / Math.log(400);
-    const said = state.note || (local.mode ? LABELLED[local.mode][1] : "");
-    if (hint.textContent != said) hint.textContent = hint.title = said;
-    hint.classList.toggle("warn", Boolean(state.note));
+    show_hint();
     if (!host) return;
     host.dataset.sketch = local.mode ? "crosshair" : "";
     host.toggleAttribute("data-drawing", Boolean(local.mode));
+  }
+
+  // What is under way or selected, in numbers; what the mouse does now; or what went wrong.
+  function show_hint() {
+    const mark = marks.find((each) => each.id === local.selected), shape = act?.shape ?? (mark && !local.mode ? shapeOf(mark) : null);
+    const how = mark && !act ? CHANGED[mark.fixed ? "fixed" : mark.shape.kind] ?? CHANGED.any : "";
+    const said = act ? "" : state.note, words = said || (shape ? wordsFor(shape) : "");
+    const text = words ? [words, said ? "" : how].filter(Boolean).join(" · ") : local.mode ? LABELLED[local.mode][1] : "";
+    if (hint.textContent != text) hint.textContent = hint.title = text;
+    hint.classList.toggle("warn", Boolean(said));
   }
 
   function resize_brush(radius) {
@@ -323,6 +339,7 @@ export function render({ model }) {
       Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
     }
     painted = map.key;
+    show_hint();
     stats.paints += 1;
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     ctx.clearRect(0, 0, width, height);

@@ -24,6 +24,22 @@ function loop(x, y, a, b, angle) {
   });
 }
 
+// A shape in words, in image pixels.
+function wordsFor(shape) {
+  const { kind, x, y, xs } = shape, one = (value) => value.toFixed(1);
+  const centre = () => `x ${one(x)}, y ${one(y)}`;
+  if (kind == "rectangle") {
+    const { x0, y0, x1, y1 } = shape;
+    return `x ${one(x0)} to ${one(x1)}, y ${one(y0)} to ${one(y1)} (${one(x1 - x0)} × ${one(y1 - y0)} px)`;
+  }
+  if (kind == "ellipse") return `${centre()}; half axes ${one(shape.a)} and ${one(shape.b)} px, turned ${one(shape.angle)}°`;
+  if (kind == "annulus") return `${centre()}; radii ${one(shape.inner)} to ${one(shape.outer)} px`;
+  if (kind == "polygon") return `${xs.length} corners`;
+  if (kind == "brush") return `radius ${one(shape.radius)} px, ${xs.length} points`;
+  if (kind == "half_plane") return `through ${centre()}; towards ${one(shape.angle)}°`;
+  return centre();
+}
+
 // Closed lines around a shape; a half-plane and points have none.
 function linesOf(shape) {
   const { kind, x, y, xs, ys } = shape;

@@ -131,8 +131,9 @@ def build():
 
     pn.state.onload(load)
     pane = pn.pane.Bokeh(owner.view.figure, height=560, sizing_mode="stretch_width")
-    return pn.Row(pn.Column(owner.sketch.view, pane, sizing_mode="stretch_width"), pn.Column(owner.rows.view, width=360),
-                  sizing_mode="stretch_width")
+    editor = pn.Row(pn.Column(owner.sketch.view, pane, sizing_mode="stretch_width"),
+                    pn.Column(owner.rows.view, width=360), sizing_mode="stretch_width")
+    return pn.Tabs(("Editor", editor), ("Other", pn.pane.Str("nothing")), dynamic=True, sizing_mode="stretch_width")
 
 
 build().servable()
@@ -626,7 +627,9 @@ def test_the_list_renames_switches_orders_and_deletes(desk: Desk) -> None:
     desk.until(lambda: page.evaluate(PAD)["local"]["selected"] == "i1", "on the image too")
 
     rows.nth(0).get_by_role("button", name="Rename").click()
-    page.keyboard.type(HOSTILE)
+    page.mouse.move(*desk.at(300, 300))  # keys are the field's, wherever the mouse is
+    page.keyboard.type(f"{HOSTILE}x")
+    page.keyboard.press("Backspace")
     page.keyboard.press("Enter")
     desk.until(lambda: desk.said["items"][0]["name"] == HOSTILE, "it is renamed")
     expect(rows.nth(0)).to_contain_text(HOSTILE)
@@ -653,3 +656,26 @@ def test_the_list_renames_switches_orders_and_deletes(desk: Desk) -> None:
     desk.count(1)
     desk.holds(pixels(one))
     expect(rows).to_have_count(1)
+
+
+def test_a_figure_that_was_hidden_is_drawn_on_again(desk: Desk) -> None:
+    page = desk.page
+    desk.tool("Rectangle")
+    desk.drag((100, 100), (200, 200))
+    desk.tool("Rectangle")
+    desk.drag((300, 100), (400, 200))
+    before = desk.count(2)
+    page.get_by_text("Other", exact=True).click()
+    page.get_by_text("nothing", exact=True).wait_for()
+    page.get_by_text("Editor", exact=True).click()
+    desk.until(lambda: (page.evaluate(PAD) or {"attached": False})["attached"], "no canvas above the figure")
+    page.wait_for_timeout(500)
+    assert page.locator("canvas.dc-sketch-canvas").count() == 1
+    assert page.evaluate(PAD)["marks"] == 2
+    desk.click(350, 150)
+    desk.drag((350, 150), (360, 170))
+    near(desk.changed(before), 0.75, x0=before[1]["x0"] + 10, y0=before[1]["y0"] + 20)
+    page.keyboard.press("Backspace")
+    desk.count(1)
+    page.wait_for_timeout(300)
+    assert desk.regions == before[:1], "one key is one deletion"
