@@ -17,7 +17,6 @@ import hdf5plugin  # noqa: F401 - makes the filters of detectors known to HDF5
 import numpy as np
 
 from detcore.area.files.formats import regular
-from detcore.core.handles import lease
 from detcore.core.source import TruncatedFile, UnknownFormat
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def opened(path: str) -> Iterator[h5py.File]:
     Yields
     ------
     File
-        Shared with other threads, kept open for a while.
+        Closed after the block: a file that stays open cannot be opened in another way, for instance to add to it.
 
     Raises
     ------
@@ -66,7 +65,7 @@ def opened(path: str) -> Iterator[h5py.File]:
     """
     regular(path)
     try:
-        with lease(_open, path) as file:
+        with _open(path) as file:
             yield file
     except (OSError, ValueError):
         raise
