@@ -59,7 +59,10 @@ class fitCenter(DetObjectFunc):
         nothing = {key: np.float64(np.nan) for key in ("xCen", "yCen", "R", "residu")}
         if not use.any():
             return nothing
-        bright = use & (values > np.percentile(values[use], self.threshold))
+        limit = np.percentile(values[use], self.threshold)
+        bright = use & (values > limit)
+        if not bright.any():  # the brightest are all alike, for instance saturated
+            bright = use & (values == limit) & (limit > values[use].min())
         places = np.column_stack([one[bright] for one in self._positions(values.shape)])
         try:
             found = fit_circles(places)
