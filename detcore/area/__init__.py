@@ -63,9 +63,13 @@ from detcore.area.integration import azimuthal_projection as azimuthal_projectio
 from detcore.area.integration import azimuthal_series as azimuthal_series
 from detcore.area.integration import cake as cake
 from detcore.area.integration import find_centre as find_centre
+from detcore.area.masklines import mask_lines as mask_lines
 from detcore.area.pipeline import event_loop as event_loop
 from detcore.area.pipeline import masked as masked
 from detcore.area.pipeline import prepared as prepared
+from detcore.area.producertext import producer_text as producer_text
+from detcore.area.reductions import Average as Average
+from detcore.area.reductions import PixelSpectra as PixelSpectra
 from detcore.area.runreduction import Progress as Progress
 from detcore.area.runreduction import reduce as reduce
 from detcore.area.runreduction import reducing as reducing
@@ -76,5 +80,6 @@ from detcore.area.setupsections import Roi as Roi
 from detcore.area.smalldata import SmallData as SmallData
 from detcore.area.smallread import read_reduced as read_reduced
 from detcore.area.source import open_files as open_files
+from detcore.area.steps import Calibrate as Calibrate
 from detcore.image import Panels as Panels
 from detcore.image import PixelMask as PixelMask
