@@ -70,6 +70,7 @@ from detcore.area.pipeline import prepared as prepared
 from detcore.area.producertext import producer_text as producer_text
 from detcore.area.reductions import Average as Average
 from detcore.area.reductions import PixelSpectra as PixelSpectra
+from detcore.area.reductions_azimuthal import Plane as Plane
 from detcore.area.runreduction import Progress as Progress
 from detcore.area.runreduction import reduce as reduce
 from detcore.area.runreduction import reducing as reducing
