@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-GREEDY = 512  # pixels of a droplet up to which the largest rest is looked for anew after each photon
+GREEDY = 512  # pixels of a droplet; in larger ones photons stay in the middle of the pixels with the largest rests
 
 
 @njit(cache=True, nogil=True)
@@ -68,7 +68,7 @@ def place_photons(offsets, ys, xs, values, counts, photon, out_y, out_x, out_dro
                         best = i
             y, x = ys[first + best], xs[first + best]
             other = -1
-            for i in range(n):
+            for i in range(n if n <= GREEDY else 0):
                 near = abs(ys[first + i] - y) + abs(xs[first + i] - x) == 1
                 if near and (other < 0 or rest[i] > rest[other]):
                     other = i
@@ -129,5 +129,5 @@ def count_photons(frame, good, photon, fraction, counts):  # type: ignore[no-unt
                 right = rest[y, x + 1] if x + 1 < nx else np.float32(0)
                 if up >= mine or left >= mine or down > mine or right > mine:
                     continue
-                if np.float64(mine) + np.float64(max(max(up, left), max(down, right))) > fraction:
+                if np.float64(mine) + np.float64(max(up, left, down, right)) > fraction:
                     counts[module, y, x] += 1

@@ -90,7 +90,7 @@ def droplet_photons(
     --------
     >>> from detcore.area.images.droplets import find_droplets
     >>> photons, counts = droplet_photons(find_droplets(np.array([[0, 7, 3, 0, 0, 24]]), 1), 10)
-    >>> counts.tolist(), [round(x, 1) for x in photons.x]
+    >>> counts.tolist(), photons.x.round(1).tolist()
     ([1, 2], [1.3, 5.0, 5.0])
     """
     if not (math.isfinite(photon) and photon > 0):
