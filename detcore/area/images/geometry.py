@@ -179,8 +179,8 @@ class Geometry(BaseModel):
 
     def q(self, target: Any) -> NDArray[np.float64]:
         """Return 4 pi / wavelength sin(two_theta / 2), 1/Angstrom; the shape of a frame."""
-        factor = 4 * math.pi / self.wavelength
-        return np.asarray(factor * np.sin(np.radians(self.two_theta(target)) / 2))
+        half = np.radians(self.two_theta(target)) / 2
+        return np.asarray(4 * math.pi / self.wavelength * np.sin(half))
 
     def radius(self, target: Any) -> NDArray[np.float64]:
         """Return the distance from the direct beam in the detector plane, in column widths, px."""
