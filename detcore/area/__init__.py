@@ -8,10 +8,18 @@ A few lines in a notebook::
     data = area.reduce("run12.h5", "setup.yaml", "run12_small.h5")
 """
 
+from detcore.area.analysis import AvImage as AvImage
+from detcore.area.analysis import pixelHistogram as pixelHistogram
+from detcore.area.analysis import plotAvImage as plotAvImage
+from detcore.area.analysis import saveAvImage as saveAvImage
 from detcore.area.api import calibrated as calibrated
+from detcore.area.api import common_mode as common_mode
 from detcore.area.api import droplets as droplets
 from detcore.area.api import read_frame as read_frame
+from detcore.area.api import write_all as write_all
 from detcore.area.api import write_demo as write_demo
+from detcore.area.averaging import average as average
+from detcore.area.averaging import filters_of as filters_of
 from detcore.area.cubes import cube as cube
 from detcore.area.detector import Detector as Detector
 from detcore.area.detector import DetectorType as DetectorType
@@ -50,7 +58,9 @@ from detcore.area.images.calibrants import CALIBRANTS as CALIBRANTS
 from detcore.area.images.calibrants import calibrant as calibrant
 from detcore.area.images.centre import Centre as Centre
 from detcore.area.images.commonmode import CommonModeStep as CommonModeStep
+from detcore.area.images.droplets import Droplets as Droplets
 from detcore.area.images.geometry import Geometry as Geometry
+from detcore.area.images.presets import Preset as Preset
 from detcore.area.images.presets import presets as presets
 from detcore.area.images.rings import calibrate as calibrate
 from detcore.area.images.rings import match_distance as match_distance
@@ -76,11 +86,17 @@ from detcore.area.runreduction import reduce as reduce
 from detcore.area.runreduction import reducing as reducing
 from detcore.area.setupfile import Setup as Setup
 from detcore.area.setupsections import AzimuthalSection as AzimuthalSection
+from detcore.area.setupsections import EventFilter as EventFilter
+from detcore.area.setupsections import FunctionSpec as FunctionSpec
 from detcore.area.setupsections import ProjectionSection as ProjectionSection
 from detcore.area.setupsections import Roi as Roi
 from detcore.area.smalldata import SmallData as SmallData
 from detcore.area.smallread import read_reduced as read_reduced
 from detcore.area.source import open_files as open_files
 from detcore.area.steps import Calibrate as Calibrate
+from detcore.area.steps import ChosenEvents as ChosenEvents
+from detcore.area.steps import SplitGain as SplitGain
+from detcore.area.steps import SubtractBackground as SubtractBackground
+from detcore.area.steps import Thresholds as Thresholds
 from detcore.image import Panels as Panels
 from detcore.image import PixelMask as PixelMask

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from detcore.area.detector import type_of
+from detcore.area.images.commonmode import CommonModeStep, correct
 from detcore.area.images.droplets import Droplets, find_droplets
+from detcore.area.images.presets import steps_of
 from detcore.area.pipeline import event_loop
 from detcore.area.setupfile import Setup
 from detcore.area.source import open_files
@@ -127,6 +130,53 @@ def droplets(
     return find_droplets(
         np.asarray(frame), threshold, threshold_low, good=good, noise=noise, min_sum=min_sum, max_pixels=max_pixels
     )
+
+
+def common_mode(
+    frames: ArrayLike,
+    preset_or_steps: int | Sequence[CommonModeStep],
+    detector_type: str = "unknown",
+    *,
+    good: NDArray[Any] | None = None,
+    noise: NDArray[Any] | None = None,
+) -> NDArray[np.float32]:
+    """Take the common mode away.
+
+    Parameters
+    ----------
+    frames
+        (y, x), (module, y, x), or frames of them along a leading axis; pedestal-subtracted, ADU.
+    preset_or_steps
+        A number of `presets(detector_type)`, or steps.
+    detector_type
+        What a number means depends on it.
+    good, noise
+        Shape of a frame: true where a pixel may be used; ADU, for steps that leave out what is far above it.
+
+    Returns
+    -------
+    NDArray
+        float32, the shape of `frames`; pixels that are not good are not corrected.
+
+    Raises
+    ------
+    ValueError
+        The type has no such number, or a shape does not fit.
+
+    Examples
+    --------
+    >>> step = CommonModeStep(kind="row", group=(2, 4))
+    >>> common_mode(np.array([[5.0, 6, 5, 5], [1, 1, 0, 1]]), [step]).tolist()
+    [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]]
+    """
+    return correct(np.asarray(frames), steps_of(preset_or_steps, type_of(detector_type).key), good, noise)
+
+
+def write_all(data: xr.Dataset, folder: str | os.PathLike[str], name: str, **options: Any) -> Any:
+    """Write an average, a cube or a profile into files; see `detcore.area.products.write_all`."""
+    from detcore.area import products  # noqa: PLC0415 - only who draws figures pays for it
+
+    return products.write_all(data, folder, name, **options)
 
 
 def write_demo(folder: str | os.PathLike[str]) -> Sequence[Path]:

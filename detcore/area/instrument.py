@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from detcore.area.demo import write_demo
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+from detcore.area import integration
+from detcore.area.api import write_demo
+from detcore.area.images.commonmode import correct
+from detcore.area.images.droplets import find_droplets
+from detcore.area.images.presets import preset
+from detcore.area.images.roi import roi_statistics
 from detcore.area.reductions import Average
 from detcore.area.source import open_files, probe
-from detcore.core.reduction import Reduction
+from detcore.core.parameters import Parameters
 from detcore.core.source import Instrument
 
 if TYPE_CHECKING:
-    from detcore.core.parameters import Parameters
+    from detcore.core.reduction import Reduction
+
+SMALL = (1, 704, 768)  # an ePix100, whose presets have steps of every kind
+
+
+class Threshold(Parameters):
+    """What a viewer of averages may choose."""
+
+    threshold: float | None = Field(None, description="Smaller values count as 0, ADU", allow_inf_nan=False)
+
+
+def reduction(parameters: Threshold | Average | None = None, schema: xr.Dataset | None = None) -> Reduction:  # noqa: ARG001 - that of a live run is the same
+    """Return the averages that a viewer wants to see of one pass."""
+    if isinstance(parameters, Average):
+        return parameters
+    return Average(threshold=None if parameters is None else parameters.threshold)
 
 
 def commands() -> Any:
@@ -22,12 +46,20 @@ def commands() -> Any:
 
 
 def warm() -> None:
-    """Compile the kernels."""
-
-
-def reduction(parameters: Parameters | None = None, schema: Any = None) -> Reduction:  # noqa: ARG001 - as others
-    """Return the reduction that parameters ask for: itself if they are one, else averages of every pixel."""
-    return parameters if isinstance(parameters, Reduction) else Average()
+    """Compile the kernels, on small frames of the types that detectors have."""
+    integration.warm()
+    for dtype in (np.uint16, np.float32):
+        frames = np.zeros((2, 4, 6), dtype)
+        chunk = xr.Dataset({"data": (("frame", "y", "x"), frames)})
+        for wanted in (Average(), Average(threshold=1.0, median_range=(0, 8), median_bins=4)):
+            state = wanted.empty(chunk)
+            wanted.update(state, chunk)
+            wanted.merge(state, wanted.empty(chunk))
+            wanted.finalize(state)
+        roi_statistics(frames[0], None, np.ones((4, 6), np.uint8))
+        find_droplets(frames[0], 5, 3)
+    for number in (46, 6):
+        correct(np.zeros(SMALL, np.float32), preset(number, "epix100").steps, noise=np.ones(SMALL[1:], np.float32))
 
 
 INSTRUMENT = Instrument(
@@ -38,6 +70,6 @@ INSTRUMENT = Instrument(
     demo=write_demo,
     warm=warm,
     commands=commands,
-    parameters=Average,
+    parameters=Threshold,
     reduction=reduction,
 )
