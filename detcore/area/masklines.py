@@ -168,7 +168,7 @@ def _shapes(operations: Sequence[Operation], modules: int) -> Iterator[tuple[Reg
 def _shape_line(region: Region, form: Form, module: int) -> str | None:
     """Return the line of a shape, or None if this program cannot say exactly this one."""
     match form, region:
-        case "dials", Ellipse(x=x, y=y, a=a, b=b) if a == b and _whole(x, y, a):
+        case "dials", Ellipse(x=x, y=y, a=a, b=b) if a == b and _whole(x, y, a) and min(x, y) >= 0:
             return f"untrusted {{\n  panel = {module}\n  circle = {x:.0f} {y:.0f} {a:.0f}\n}}"
         case "dials", Polygon(vertices=vertices) if len(vertices) > 3:
             corners = [end + 0.5 for vertex in vertices for end in vertex]

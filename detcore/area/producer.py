@@ -172,9 +172,15 @@ def _setup(name: str, section: Mapping[str, Any], problems: list[Problem]) -> Se
 
 
 def _rois(section: dict[str, Any], wanted: Any) -> None:
-    for number, one in enumerate(wanted if isinstance(wanted, list) else [wanted]):
+    # A dictionary, bounds alone, or a list of one of them.
+    bare = isinstance(wanted, list) and all(
+        isinstance(one, list) and not isinstance(one[0], list) for one in wanted if one
+    )
+    for number, entry in enumerate([wanted] if bare or not isinstance(wanted, list) else wanted):
+        one = {"ROI": entry} if isinstance(entry, list) else entry
         if not isinstance(one, dict):
-            one = {"ROI": one}  # noqa: PLW2901 - bounds alone
+            msg = f"bounds or a dictionary expected, found {str(entry)[:60]}"
+            raise TypeError(msg)
         name = str(one.get("name", f"ROI_{number}"))
         bounds = one.get("ROI")
         plain = (
