@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import h5py
 import numpy as np
 
 from detcore.area.eventstream import EventStream
 from detcore.area.setupfeed import SetupFeed
 from detcore.area.smalldata import CONFIG, SmallData
-from detcore.area.smallread import dataset_of
+from detcore.area.smallread import dataset_of, in_memory, read_reduced
 from detcore.area.source import open_files
 from detcore.core.run import EmptyInput
 from detcore.core.source import Problem, Source
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Generator, Iterator
 
     import xarray as xr
@@ -107,15 +106,13 @@ def reduce(
         The setup does not fit the run.
     """
     told = progress or (lambda _: None)
+    options: dict[str, Any] = {"user": user, "follow_setup": follow_setup, "threads": threads, "cancel": cancel}
     if output is not None:
-        for one in reducing(
-            source, setup, output, user=user, follow_setup=follow_setup, threads=threads, cancel=cancel
-        ):
+        for one in reducing(source, setup, output, **options):
             told(one)
-        with h5py.File(output, "r") as file:
-            return dataset_of(file).assign_attrs(file=os.fspath(output))
-    with h5py.File("reduced", "w", driver="core", backing_store=False) as file:
-        for one in reducing(source, setup, file, user=user, follow_setup=follow_setup, threads=threads, cancel=cancel):
+        return read_reduced(output)
+    with in_memory() as file:
+        for one in reducing(source, setup, file, **options):
             told(one)
         return dataset_of(file)
 
@@ -123,7 +120,7 @@ def reduce(
 def reducing(
     source: Any,
     setup: AnySetup | Mapping[str, AnySetup],
-    output: str | os.PathLike[str] | h5py.File,
+    output: Any,
     *,
     user: Callable[..., dict[str, Any] | None] | None = None,
     follow_setup: bool = False,
@@ -135,6 +132,8 @@ def reducing(
 
     Parameters
     ----------
+    output
+        Name of the file, or an open HDF5 file.
     every
         Seconds between steps.
 
