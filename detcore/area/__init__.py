@@ -41,6 +41,7 @@ from detcore.area.functions import SvdFit as SvdFit
 from detcore.area.functions import acf as acf
 from detcore.area.functions import azav_pyfai as azav_pyfai
 from detcore.area.functions import azimuthalBinning as azimuthalBinning
+from detcore.area.functions import droplet2Photons as droplet2Photons
 from detcore.area.functions import dropletFunc as dropletFunc
 from detcore.area.functions import fitCenter as fitCenter
 from detcore.area.functions import flat_results as flat_results
@@ -49,6 +50,7 @@ from detcore.area.functions import getUserEnvData as getUserEnvData
 from detcore.area.functions import image_from_dat as image_from_dat
 from detcore.area.functions import imageFunc as imageFunc
 from detcore.area.functions import lineoutFunc as lineoutFunc
+from detcore.area.functions import photonFunc as photonFunc
 from detcore.area.functions import projectionFunc as projectionFunc
 from detcore.area.functions import rebinFunc as rebinFunc
 from detcore.area.functions import sparsifyFunc as sparsifyFunc
