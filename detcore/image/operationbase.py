@@ -115,7 +115,7 @@ class Operation(BaseModel):
     @property
     def who(self) -> str:
         """What messages call the step."""
-        return f"{self.kind} {self.name!r}"
+        return f"{self.kind} {self.name!r}" if self.name else self.kind
 
     def array(self, arrays: Arrays, name: str, shape: tuple[int, ...], panels: Panels | None) -> NDArray[Any]:
         """Return the named array in the shape of the raster, gathered from the assembled image if it is one.
