@@ -1,11 +1,12 @@
-"""The images of the area tab: what is asked of the feed, and what is drawn of its averages or of one frame."""
+"""The images of the area tab: what is asked of the feeds, and what is drawn of their averages or of one frame."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dashboard.feeds import FeedRequest
-from dashboard.tabs.area.look import KINDS
+import numpy as np
+
 from dashboard.tabs.area.science import Picture
 from detcore import area
 
@@ -15,19 +16,92 @@ if TYPE_CHECKING:
     from dashboard.tabs.area.look import Cuts, Look
     from dashboard.tabs.area.science import Facts
     from dashboard.tabs.area.work import Work
+    from detcore.core.reduction import Reduction
+
+NAMES = {
+    "mean": "Mean", "std": "Standard deviation", "median": "Median", "max": "Maximum", "hits": "Hits",
+}  # fmt: skip
+VARIABLES = {"hits": "n_hits"}  # others are called as they are
+SPECIAL = ("median", "hits")  # need a pass of their own
+SIGMAS = 5.0  # of the noise: a hit, if nothing is said
+PIXELS = 4_000_000  # of larger detectors medians have fewer bins, because each pixel has a histogram
+BINS = (256, 64)
 
 
-def feed_request(
-    name: str, paths: tuple[str, ...], live: bool, cuts: Cuts, setup: area.Setup, options: tuple[tuple[str, Any], ...]
-) -> FeedRequest:
-    """Return what the feed averages."""
-    return FeedRequest(name, paths, live, area.average_parameters(cuts, setup), options)
+@dataclass(frozen=True)
+class Asked:
+    """What the averages are made with; equal ones are shared by viewers.
+
+    Parameters
+    ----------
+    plain, median, hits
+        Reductions; a threshold changes means, so hits have one of their own.
+    threshold
+        Of hits, in words.
+    """
+
+    plain: Reduction
+    median: Reduction
+    hits: Reduction
+    threshold: str
+
+
+def asked_of(facts: Facts, setup: area.Setup, cuts: Cuts) -> Asked:
+    """Return the reductions; called in a thread, as it looks at the first frame.
+
+    Raises
+    ------
+    OSError, ValueError
+        The frame cannot be read, or the setup does not fit it.
+    """
+    detector = area.prepared(facts.detector, setup)
+    raw = facts.source.frame(0) if facts.n_frames else np.zeros(detector.shape, np.float32)
+    steps = ()
+    first = np.asarray(raw, np.float32)
+    if cuts.calibrate:
+        first = area.calibrated(raw, facts.detector, setup)
+        steps = (area.Calibrate(detector=detector, common_mode=setup.common_mode),)
+    used = first[np.isfinite(first)][::7]
+    low, high = (float(end) for end in np.percentile(used, [0.1, 99.9])) if used.size else (0.0, 1.0)
+    room = max(high - low, 1.0)
+    bins = BINS[first.size > PIXELS]
+    median = area.Average(median_range=(low - room / 2, high + room), median_bins=bins)
+    threshold, noise = cuts.above, None
+    if threshold is None and detector.noise is not None and detector.noise.shape == detector.shape and cuts.calibrate:
+        threshold, noise = SIGMAS, area.Plane(detector.noise)
+    elif threshold is not None and cuts.noise:
+        noise = area.Plane(detector.noise) if detector.noise is not None else None
+    if noise is not None:
+        hits = area.Average(noise_threshold=threshold, noise=noise)
+        words = f"at or above {threshold:g} times the noise"
+    else:
+        threshold = float(f"{high:.4g}") if threshold is None else threshold
+        hits = area.Average(threshold=threshold)
+        words = f"at or above {threshold:g} ADU"
+    plain, median_, hits_ = (one.after(*steps) for one in (area.Average(), median, hits))
+    return Asked(plain, median_, hits_, words)
+
+
+def frames_of(cuts: Cuts) -> tuple[tuple[str, Any], ...]:
+    """Return the option that reads the first frames only."""
+    return (("frames", (0, cuts.frames, 1)),) if cuts.frames else ()
 
 
 def picture_of(
-    work: Work, facts: Facts, data: xr.Dataset | None, look: Look, cuts: Cuts, setup: area.Setup
+    work: Work, facts: Facts, data: xr.Dataset | None, look: Look, cuts: Cuts, setup: area.Setup, words: str = ""
 ) -> Picture | None:
     """Return the image that is wished; None while it is made.
+
+    Parameters
+    ----------
+    work, facts
+        Of the viewer and of the data.
+    data
+        The averages with the wished image; None while there are none.
+    look, cuts, setup
+        What is wished.
+    words
+        Of the threshold of hits.
 
     Raises
     ------
@@ -36,12 +110,17 @@ def picture_of(
     """
     detector = facts.detector
     if look.image != "frame":
-        if data is None or look.image not in data:
+        name = VARIABLES.get(look.image, look.image)
+        if data is None or name not in data:
             return None
-        count = int(data["n"].max()) if "n" in data else 0
-        title = f"{KINDS[look.image].lower()} of {count:,} frames"
-        values = data[look.image].values
-        return work.draw((id(data), look.image), lambda: Picture.of(values, detector, title, "ADU"))
+        title = title_of(look.image, data, words, calibrated=cuts.calibrate)
+        unit = "hits" if look.image == "hits" else "ADU"
+        kept = data  # the key holds its id, so it must stay
+
+        def assemble() -> Picture:
+            return Picture.of(kept[name].values.astype(np.float32), detector, title, unit)
+
+        return work.draw((id(data), name, title), assemble, data)
     number = min(look.frame, max(facts.n_frames - 1, 0))
 
     def read() -> Picture:
@@ -50,4 +129,16 @@ def picture_of(
             return Picture.of(frame, detector, f"frame {number:,}, raw", "ADU", saturated=detector.saturation)
         return Picture.of(area.calibrated(frame, detector, setup), detector, f"frame {number:,}, calibrated", "ADU")
 
-    return work.draw((facts.key, number, cuts.calibrate, setup.common_mode, setup.calibration), read)
+    calibration = (setup.common_mode, setup.calibration) if cuts.calibrate else ()
+    return work.draw((facts.key, number, calibration), read)
+
+
+def title_of(image: str, data: xr.Dataset, words: str, *, calibrated: bool) -> str:
+    """Return what an average is, in words."""
+    count = int(data["n_frames"])
+    what = "calibrated" if calibrated else "raw"
+    if image == "hits":
+        return f"{NAMES[image]} {words} in {count:,} {what} frames"
+    resolution = data.attrs.get("median_resolution")
+    more = f", to {resolution:.3g} ADU" if image == "median" and resolution else ""
+    return f"{NAMES[image]} of {count:,} {what} frames{more}"

@@ -21,12 +21,12 @@ LARGEST = 200_000  # bytes of a .poni file: they are short
 MM = 1e3
 UM = 1e6
 FIELDS = {  # of a geometry -> label, and how many of its units are one of the shown
-    "x": ("Centre x (px)", 1.0, 94),
-    "y": ("Centre y (px)", 1.0, 94),
-    "distance": ("Distance (mm)", MM, 96),
-    "energy": ("Energy (keV)", 1.0, 90),
-    "rot1": ("Tilt rot1 (deg)", 1.0, 94),
-    "rot2": ("Tilt rot2 (deg)", 1.0, 94),
+    "x": ("Centre x (px)", 1.0, 122),
+    "y": ("Centre y (px)", 1.0, 122),
+    "distance": ("Distance (mm)", MM, 122),
+    "energy": ("Energy (keV)", 1.0, 122),
+    "rot1": ("Tilt rot1 (deg)", 1.0, 122),
+    "rot2": ("Tilt rot2 (deg)", 1.0, 122),
 }
 
 
@@ -38,10 +38,11 @@ class CentrePanel(Panel):
     ) -> None:
         super().__init__()
         self._acts = acts
-        self._pick = pmui.Button(label="Pick points", icon="ads_click", size="small", variant="outlined", margin=(4, 3))
-        self._pick.param.update(
-            on_click=lambda _: pick(self._pick.variant != "contained"),
-            description="Pick points: click several places of one ring on the image, or the centre itself",
+        self._pick = button(
+            "Pick points",
+            lambda _: pick(self._pick.variant != "contained"),
+            "click several places of one ring on the image, or the centre itself",
+            icon="ads_click",
         )
         self._clear = button("Clear points", lambda _: acts.forget_points(), icon="clear")
         self._fit = button(
@@ -59,7 +60,7 @@ class CentrePanel(Panel):
             )
             for name, (label, _, width) in FIELDS.items()
         }
-        self._pixel = NumberField("Pixel (µm)", self._sized, self.complain, width=80, empty="-")
+        self._pixel = NumberField("Pixel (µm)", self._sized, self.complain, width=100, empty="-")
         self._calibrant = pmui.Select(
             label="Calibrant", options=list(calibrants), value=calibrants[0] if calibrants else None, width=110, size="small",
             margin=(4, 4),

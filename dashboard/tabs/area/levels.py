@@ -108,13 +108,13 @@ class Levels:
             icon="restart_alt", description="Auto: colours from the percentiles again; no threshold", size="small",
             margin=(2, 0), on_click=lambda _: self._tell(None, None),
         )  # fmt: skip
-        narrow = NUMBER | {"margin": (6, 2), "width": 52}
+        narrow = NUMBER | {"margin": (6, 2), "width": 66}
         self._lowest = pmui.FloatInput(label="Low %", value=1.0, start=0.0, end=100.0, step=0.5, **narrow)
         self._highest = pmui.FloatInput(label="High %", value=99.7, start=0.0, end=100.0, step=0.1, **narrow)
         for name, widget in (("lowest", self._lowest), ("highest", self._highest)):
             widget.param.watch(lambda event, name=name: self._percentile(name, event.new), "value")
         ends = pn.Row(self._lowest, self._highest, again, margin=0, styles={"align-items": "center"})
-        side = pn.Column(self._goal, ends, width=150, margin=0)
+        side = pn.Column(self._goal, ends, width=178, margin=0)
         self.view = pn.Row(
             side, pane(plot), sizing_mode="stretch_both", margin=0, min_height=128, styles={"flex": "0 0 21%"}
         )
@@ -215,7 +215,7 @@ class Levels:
             top = above(float(max(counts.max(initial=1), 1))) ** 1.06
             if plot.y_range.reset_end != top:
                 plot.y_range.update(start=FLOOR, end=top, reset_start=FLOOR, reset_end=top)
-        title = f"Values of the good pixels{words}: drag the lines"
+        title = f"Good pixels {words}: drag the lines"
         if plot.title.text != title:
             plot.title.text = title
         self._place()

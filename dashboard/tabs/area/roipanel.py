@@ -39,8 +39,8 @@ class RoiPanel(Panel):
             label="Regions of interest", empty="No region yet: choose ROI above the image, then draw a shape.",
         )  # fmt: skip
         self._draw = button("Draw a ROI", lambda _: acts.want(draw="roi"), "what is drawn next is a region", icon="add")
-        self._low = NumberField("From ADU", lambda value: self._threshold(0, value), self.complain, width=96)
-        self._high = NumberField("To ADU", lambda value: self._threshold(1, value), self.complain, width=96)
+        self._low = NumberField("From ADU", lambda value: self._threshold(0, value), self.complain, width=104)
+        self._high = NumberField("To ADU", lambda value: self._threshold(1, value), self.complain, width=104)
         self._keep = pmui.Checkbox(label="Keep pixels", value=False, size="small", margin=(3, 4))
         self._keep.param.watch(lambda event: self._change("keep pixels", area=bool(event.new)), "value")
         self._project = pmui.Checkbox(label="Keep projections", value=False, size="small", margin=(3, 4))

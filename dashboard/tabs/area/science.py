@@ -161,7 +161,7 @@ class Evaluation:
 
 def evaluate(picture: Picture, facts: Facts, setup: area.Setup, arrays: Mapping[str, Any], wish: Wish) -> Evaluation:
     """Work out what is shown; what goes wrong with one part is told there and does not hide the others."""
-    found = Evaluation(title=f"of {picture.title}")
+    found = Evaluation(title=f"of {picture.title[:1].lower()}{picture.title[1:]}")
     raw, found.failed, problem = raster_of(facts, setup, arrays)
     found.raw = raw
     if problem:
@@ -360,8 +360,8 @@ def headline(now: Any, snapshot: Any) -> list[Number]:
     """Return the numbers that stand above everything."""
     numbers = [Number("Frames", f"{now.facts.n_frames:,}")]
     found, geometry = now.evaluation, now.desk.setup.geometry
-    if snapshot is not None and "n" in snapshot.data:
-        numbers.append(Number("Averaged", f"{int(snapshot.data['n'].max()):,}"))
+    if snapshot is not None and "n_frames" in snapshot.data:
+        numbers.append(Number("Averaged", f"{int(snapshot.data['n_frames']):,}"))
     if found is not None and found.raster is not None:
         share = 100 * found.counts["masked"] / found.raster.size
         numbers.append(Number("Masked", f"{share:.2f}", "%", "warn" if share > 50 else ""))

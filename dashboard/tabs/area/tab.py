@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 from typing_extensions import override
 
+from dashboard.feeds import FeedRequest
 from dashboard.sketch import Sketch
-from dashboard.tabs.area.average import feed_request, picture_of
+from dashboard.tabs.area.average import SPECIAL, asked_of, frames_of, picture_of
 from dashboard.tabs.area.centrepanel import CentrePanel
 from dashboard.tabs.area.commonpanel import CommonPanel
 from dashboard.tabs.area.desk import Desk
 from dashboard.tabs.area.editing import Editing
 from dashboard.tabs.area.image import ImagePanel
 from dashboard.tabs.area.levels import Levels
-from dashboard.tabs.area.look import ENDINGS, KINDS, PANELS, SETUP_ENDINGS, Cuts, Look, Place
+from dashboard.tabs.area.look import ENDINGS, PANELS, SETUP_ENDINGS, Cuts, Look, Place
 from dashboard.tabs.area.maskpanel import MaskPanel
 from dashboard.tabs.area.opening import options_of, setup_for
 from dashboard.tabs.area.panels import Now, Panel
@@ -60,7 +61,8 @@ class Tab(Editing):
         session.on_close(self.work.close)
         self.dragged: area.Setup | None = None  # while a shape is under the mouse
         self._begun: object = None
-        self._asked: object = None
+        self._wanted: object = None
+        self.complained = ""  # why there are no averages
         self._keys: tuple[str, ...] = ()
         self._arrays: dict[str, Any] = {}
         self._arrays_of: object = None
@@ -68,26 +70,38 @@ class Tab(Editing):
     # --- the protocol
 
     def feeds(self) -> tuple[str, ...]:
-        """Return the key of the averages."""
-        asked = (self.place.path, self.place.live, self.cuts, self.paths(), self._reading(), self._calibrating())
-        if asked != self._asked:
-            self._asked = asked
+        """Return the key of the averages, and that of medians or hits where they are wished."""
+        facts, setup = self.work.facts, self.desk.setup
+        if facts is None or self._begun is None:
+            return ()
+        wanted = (facts.key, self.cuts, self.place.live, setup.common_mode, setup.calibration, setup.detector)
+        try:
+            cuts = self.cuts
+            self.work.ask(wanted, lambda: asked_of(facts, setup, cuts))
+        except (OSError, ValueError) as error:
+            self.complained = str(error)
+            return self._keys
+        self.complained = ""
+        asked = (self.work.asked, self.paths(), self.place.live, self._reading(), self.look.image)
+        if asked != self._wanted:
+            self._wanted = asked
             self._keys = self._open()
         return self._keys
 
     def _reading(self) -> tuple[tuple[str, Any], ...]:
         return options_of(self.place, self.desk.setup)
 
-    def _calibrating(self) -> object:
-        return (self.desk.setup.common_mode, self.desk.setup.calibration) if self.cuts.calibrate else None
-
     def _open(self) -> tuple[str, ...]:
-        paths = self.data()
-        if not paths:
+        paths, asked = self.data(), self.work.asked
+        if not paths or asked is None:
             return ()
+        options = (*self._reading(), *frames_of(self.cuts))
+        wanted = [asked.plain]
+        if self.look.image in SPECIAL:
+            wanted.append(getattr(asked, self.look.image))
         try:
-            request = feed_request(self.name, paths, self.place.live, self.cuts, self.desk.setup, self._reading())
-            return (self.runtime.feeds.open(request),)
+            requests = [FeedRequest(self.name, paths, self.place.live, one, options) for one in wanted]
+            return tuple(map(self.runtime.feeds.open, requests))
         except (PermissionError, ValueError) as error:
             self.session.notify(str(error), "error")
             return ()
@@ -193,10 +207,13 @@ class Tab(Editing):
             self.say(self._why())
             return
         snapshot = snapshots.get(self._keys[0]) if self._keys else None
+        special = snapshots.get(self._keys[1]) if len(self._keys) > 1 else None
         data = snapshot.data if snapshot is not None else None
+        shown = (special.data if special is not None else None) if self.look.image in SPECIAL else data
         setup = self.dragged or self.desk.setup
+        words = self.work.asked.threshold if self.work.asked is not None else ""
         try:
-            picture = picture_of(self.work, facts, data, self.look, self.cuts, self.desk.setup)
+            picture = picture_of(self.work, facts, shown, self.look, self.cuts, self.desk.setup, words)
         except (OSError, ValueError, KeyError, IndexError) as error:
             self.say(str(error))
             return
@@ -207,7 +224,11 @@ class Tab(Editing):
         self._draw(Now(self.look, self.cuts, self.desk, facts, picture, evaluation, self.work), snapshot)
 
     def _notice(self, snapshot: Snapshot | None, picture: object) -> None:
-        if picture is None and snapshot is None and self._keys:
+        if self.complained:
+            self.say(self.complained)
+        elif picture is None and not self._keys:
+            self.say("Looking at the first frame …")
+        elif picture is None and snapshot is None and self._keys:
             status = self.runtime.feeds.status(self._keys[0])
             self.say(status.reason or "Averaging the first frames …")
         elif snapshot is not None and snapshot.problems:
@@ -275,8 +296,7 @@ class Tab(Editing):
         if self.wall:
             return
         self.image.picked(self.work.points)
-        words = f" of the {KINDS[look.image].lower()}" if look.image != "frame" else f" of frame {look.frame}"
-        self.levels.fill(evaluation.edges, evaluation.histogram, f"Value of a pixel ({picture.unit})", words)
+        self.levels.fill(evaluation.edges, evaluation.histogram, f"Value of a pixel ({picture.unit})", evaluation.title)
         self.levels.show(evaluation.limits, self.threshold(), (look.lowest, look.highest))
 
     def _why(self) -> str:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from dashboard.tabs.area.average import Asked
+
 FACTS: Shared[Facts] = Shared(6)
 PICTURES: Shared[Picture] = Shared(6)  # one of 16 million pixels takes 64 MB
 EVALUATIONS: Shared[Evaluation] = Shared(6)
-COMMON_FRAMES = 40  # of which noises are compared
+ASKED: Shared[Asked] = Shared(16)
 
 
 class Work:
@@ -54,6 +56,9 @@ class Work:
         self._evaluations: Latest[Evaluation] = Latest(EVALUATIONS, ready)
         self._centres: Single[Any] = Single(ready)
         self._noises: Single[Any] = Single(ready)
+        self._asked: Latest[Asked] = Latest(ASKED, ready)
+        self._kept: object = None
+        self.asked: Asked | None = None
         self.facts: Facts | None = None
         self.picture: Picture | None = None
         self.evaluation: Evaluation | None = None
@@ -78,13 +83,25 @@ class Work:
             except (OSError, ValueError, KeyError, ImportError) as error:
                 self.trouble = str(error)
         if found is None and (self.trouble or self.facts is None or self.facts.paths != paths):
-            self.facts = self.picture = self.evaluation = None
+            self.facts = self.picture = self.evaluation = self.asked = None
         if found is not None and found is not self.facts:
-            self.facts, self.picture, self.evaluation = found, None, None
+            self.facts, self.picture, self.evaluation, self.asked = found, None, None, None
         return self.facts
 
-    def draw(self, key: Hashable, make: Callable[[], Picture]) -> Picture | None:
-        """Ask for a picture.
+    def ask(self, key: Hashable, make: Callable[[], Asked]) -> Asked | None:
+        """Ask for the reductions that make averages.
+
+        Raises
+        ------
+        OSError, ValueError
+            They cannot be made.
+        """
+        found = self._asked.ask(key, make)
+        self.asked = found or self.asked
+        return found
+
+    def draw(self, key: Hashable, make: Callable[[], Picture], kept: object = None) -> Picture | None:
+        """Ask for a picture; `kept` stays as long as it is shown, as its key may be made of its id.
 
         Raises
         ------
@@ -92,7 +109,8 @@ class Work:
             It cannot be made.
         """
         found = self._pictures.ask(key, make)
-        self.picture = found or self.picture
+        if found is not None:
+            self.picture, self._kept = found, kept
         return self.picture
 
     def evaluate(self, setup: area.Setup, arrays: Mapping[str, Any], wish: Wish) -> Evaluation | None:
