@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from hypothesis import strategies as st
 
+from detcore.area.darks import Dark
 from detcore.area.detector import Detector
 from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.reductions import Average, PixelSpectra
@@ -57,6 +58,9 @@ def samples(draw, reductions, dtypes=("uint16", "float32", "int32")):
 
 
 STRATEGIES = {
+    "detcore.area.darks.Dark": samples(
+        st.sampled_from([Dark(), Dark(value_low=5, value_high=80, noise_low=0), Dark(gains=3, pedestal_low=0)])
+    ),
     "detcore.area.reductions.Average": samples(
         st.sampled_from(
             [

@@ -7,6 +7,7 @@ and HDF5 files hold several under our names, or those of psana and smalldata_too
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 
 from detcore.area.files.hdf5 import members, opened
+from detcore.core.outputs import write_content
 from detcore.core.paths import atomic
 
 if TYPE_CHECKING:
@@ -184,7 +186,7 @@ def write_calibration(
     Parameters
     ----------
     target
-        A name in .h5 or .npz: one file with all arrays. One in .npy: a file for each, `<name>_<constant>.npy`. A
+        A name in .h5 or .npz: one file with all arrays. One in .npy: a file for each, `<name>_<constant>.npy`, and the notes. A
         folder (no suffix): psana's store, `pedestals/<run>-end.data` and so on, as text.
     constants
         By our names.
@@ -218,7 +220,8 @@ def write_calibration(
         return [place]
     if suffix == ".npz":
         with atomic(place) as aside:
-            np.savez_compressed(aside, **{name: np.asarray(values) for name, values in constants.items()})
+            known = {name: np.asarray(values) for name, values in constants.items()}
+            np.savez_compressed(aside, **known, notes=np.array(json.dumps(notes, default=str)))
         return [place]
     written = []
     if suffix == ".npy":
@@ -226,6 +229,9 @@ def write_calibration(
             written.append(place.with_name(f"{place.stem}_{name}.npy"))
             with atomic(written[-1]) as aside:
                 np.save(aside, np.asarray(values), allow_pickle=False)
+        if notes:
+            written.append(place.with_name(f"{place.stem}_notes.json"))
+            write_content(written[-1], json.dumps(notes, default=str, indent=1))
         return written
     if suffix in _TEXTS or suffix == "":
         for name, values in constants.items():
