@@ -135,7 +135,7 @@ class AzimuthalSeries(Reduction):
         state.rows += other.rows
         if other.totals is not None:
             state.totals = _added(state.totals, other.totals)
-        if self.last or len(state.rows) > PIECES:
+        if state.rows and (self.last or len(state.rows) > PIECES):
             state.rows = [self._joined(state)]
 
     def _joined(self, state: Profiles) -> dict[str, NDArray[Any]]:
