@@ -62,6 +62,7 @@ from detcore.area.images.centre import Centre as Centre
 from detcore.area.images.commonmode import CommonModeStep as CommonModeStep
 from detcore.area.images.droplets import Droplets as Droplets
 from detcore.area.images.geometry import Geometry as Geometry
+from detcore.area.images.noisecompare import compare_common_mode as compare_common_mode
 from detcore.area.images.presets import Preset as Preset
 from detcore.area.images.presets import presets as presets
 from detcore.area.images.rings import calibrate as calibrate
