@@ -44,5 +44,5 @@ def test_a_bent_line_becomes_straight():
     [{"coefficients": []}, {"coefficients": [np.nan]}, {"axis": 2}, {"method": "x"}, {"image": np.zeros((2, 3, 4))}],
 )
 def test_what_makes_no_sense_is_refused(wrong):
-    with pytest.raises(ValueError, match="expected|straightened in an image"):
+    with pytest.raises(ValueError, match=r"expected|straightened in an image"):
         straightened(**({"image": np.zeros((4, 4)), "coefficients": CURVE} | wrong))

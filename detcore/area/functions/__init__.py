@@ -18,6 +18,8 @@ from detcore.area.functions.images import PolynomialCurveCorrection as Polynomia
 from detcore.area.functions.images import image_from_dat as image_from_dat
 from detcore.area.functions.images import imageFunc as imageFunc
 from detcore.area.functions.nodetector import NullDetObject as NullDetObject
+from detcore.area.functions.photons import droplet2Photons as droplet2Photons
+from detcore.area.functions.photons import photonFunc as photonFunc
 from detcore.area.functions.pyfai import azav_pyfai as azav_pyfai
 from detcore.area.functions.regions import ROIFunc as ROIFunc
 from detcore.area.functions.regions import lineoutFunc as lineoutFunc

@@ -181,7 +181,7 @@ class azimuthalBinning(DetObjectFunc):
         values, good = values_and_good(data)
         pixels = values.astype(np.float32)
         low = pixels < self.thresADU if self.thresADU is not None else None
-        if self.thresRms is not None:
+        if self.thresRms is not None and self._pixels.noise is not None:
             below = pixels < self.thresRms * self._pixels.noise
             low = below if low is None else low | below
         if self.thresADUhigh is not None:
@@ -227,7 +227,7 @@ def _edges(step: float | Sequence[float], values: NDArray[np.float64], name: str
     if not 1 <= last - first <= MAX_CELLS:
         msg = f"{name}: bins of {width:g} over {low:g} to {high:g} are none or more than {MAX_CELLS}; choose another width"
         raise ValueError(msg)
-    return np.arange(first, last + 1) * width
+    return np.asarray(np.arange(first, last + 1) * width, np.float64)
 
 
 def _sectors(
@@ -242,7 +242,7 @@ def _sectors(
             raise ValueError(msg)
         width = TURN / n
         sector = np.floor(np.mod(phi + width / 2, TURN) / width).astype(np.intp) % n
-        return sector, (np.arange(n + 1) - 0.5) * width
+        return sector, np.asarray((np.arange(n + 1) - 0.5) * width, np.float64)
     if not (np.diff(given) > 0).all() or given[-1] - given[0] > TURN * (1 + 1e-9):
         msg = f"{name}: the edges of sectors must grow by at most a full circle, found {wanted!r:.80}"
         raise ValueError(msg)

@@ -6,13 +6,14 @@ gets data, keeps what its children shall see in `dat`, and returns a dictionary.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +22,7 @@ class Event:
     """What is kept of one event: `dat`, `env_<what>` and `_write_<function>`."""
 
     dat: Any = None
+    problems: list[str] = []  # noqa: RUF012 - replaced, never changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +114,19 @@ def filled(data: Any) -> Any:
     return data.filled(0 if data.dtype.kind in "iub" else np.nan)
 
 
-def thresholded(values: NDArray[Any], thres: float | tuple[float | None, float | None] | None) -> NDArray[Any]:
+def limits_of(thres: Any) -> tuple[float, float]:
+    """Return (low, high) of a threshold: one number is the lower limit."""
+    low, high = thres if np.ndim(thres) else (thres, None)
+    return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+
+
+def thresholded(values: NDArray[Any], thres: float | Sequence[float | None] | None) -> NDArray[Any]:
     """Return values with those below a threshold, or outside of [low, high], at 0; a copy, nan stays nan."""
     if thres is None:
         return values
-    low, high = (thres, None) if np.isscalar(thres) else thres  # type: ignore[misc]
+    low, high = limits_of(thres)
     out = values.copy()
-    if low is not None:
-        out[values < low] = 0
-    if high is not None:
-        out[values > high] = 0
+    out[(values < low) | (values > high)] = 0
     return out
 
 
@@ -244,7 +249,7 @@ class DetObjectFunc:
         setattr(self, key, data)
 
 
-def add(functions: dict[str, DetObjectFunc], func: DetObjectFunc, owner: str) -> None:
+def add(functions: dict[str, DetObjectFunc], func: Any, owner: str) -> None:
     """Add a function to a dictionary by name.
 
     Raises

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from detcore.area.images.calibrationkernels import divide, subtract
 from detcore.area.images.commonmode import correct
 from detcore.area.images.presets import preset, presets
 
@@ -76,17 +77,12 @@ def gain_ranges(raw: NDArray[Any], kind: str, by_bit: Sequence[int]) -> NDArray[
         Of an ePix10ka: entries for pixels without and with bit 14. Its configuration, which is not in the frames, tells.
     """
     words = raw.astype(np.uint16)
-    table = JUNGFRAU_RANGES if kind == "jungfrau" else (by_bit[0], by_bit[1]) * 2
-    return np.asarray(table, np.int8)[words >> 14]
+    found: NDArray[np.int8] = np.asarray(_table(kind, by_bit), np.int8)[words >> 14]
+    return found
 
 
-def _picked(constants: NDArray[np.float32], chosen: NDArray[np.int8] | None, ndim: int) -> NDArray[np.float32]:
-    """Return constants of the shape of a frame: of the chosen entries of the gain axis, else of the first."""
-    if constants.ndim == ndim:
-        return constants
-    if chosen is None or chosen.max(initial=0) >= len(constants):
-        return np.asarray(constants[0])
-    return np.take_along_axis(constants, np.maximum(chosen, 0)[None].astype(np.intp), axis=0)[0]
+def _table(kind: str, by_bit: Sequence[int]) -> tuple[int, ...]:
+    return JUNGFRAU_RANGES if kind == "jungfrau" else (by_bit[0], by_bit[1]) * 2
 
 
 class Calibration:
@@ -112,6 +108,12 @@ class Calibration:
         self.by_bit, self.dark_region = by_bit, dark_region
         self.ghost: tuple[Any, Any] | None = None
         self._last: NDArray[np.float32] | None = None
+        modes, wanted = detector.gain_modes, max(self._table())
+        if 1 < modes <= wanted:
+            msg = (
+                f"{detector.name}: the constants are for {modes} gains, but entry {wanted} is asked for; see gain_index"
+            )
+            raise ValueError(msg)
 
     @property
     def raw(self) -> bool:
@@ -130,13 +132,10 @@ class Calibration:
         detector = self.detector
         if detector.noise is None:
             return None
-        ndim = len(detector.shape)
-        noise = _picked(detector.noise, None, ndim)
-        return (
-            _divided(noise, _picked(detector.gain, None, ndim))
-            if self.with_gain and detector.gain is not None
-            else noise
-        )
+        noise = self._first(detector.noise)
+        if not self.with_gain or detector.gain is None:
+            return noise
+        return _divided(noise, self._first(detector.gain))
 
     def valid(self, frame: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Return where a raw frame is inside of the detector's limits; None if that is everywhere."""
@@ -153,10 +152,13 @@ class Calibration:
 
     def _words(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Return a frame without gain bits."""
+        return frame & frame.dtype.type(VALUE_BITS) if self._has_bits(frame.dtype) else frame
+
+    def _has_bits(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether numbers of a type carry gain bits that are to be taken off."""
         type_ = self.detector.type
         gains = type_.startswith("epix10k") or (type_ == "jungfrau" and self.number != RAW)
-        whole = frame.dtype.kind in "iu" and frame.dtype.itemsize >= 2
-        return frame & frame.dtype.type(VALUE_BITS) if gains and whole and self.number != RAW_WITH_GAIN else frame
+        return gains and dtype.kind in "iu" and dtype.itemsize >= 2 and self.number != RAW_WITH_GAIN
 
     def __call__(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Return the data of an event: float32, invalid pixels nan; raw ones keep their type.
@@ -176,45 +178,75 @@ class Calibration:
         ValueError
             Whole numbers without a pedestal, where a correction needs one; or ghost constants are missing.
         """
-        words = self._words(frame)
-        outside = self.valid(frame)
         if self.raw:
-            out = np.array(words)
+            out, outside = np.array(self._words(frame)), self.valid(frame)
             if outside is None:
                 return out
             if out.dtype.kind == "f":
                 out[~outside] = np.nan
                 return out
             return np.ma.MaskedArray(out, mask=~outside)
-        detector, ndim = self.detector, len(self.detector.shape)
-        chosen = None
-        if detector.gain_modes > 1 and frame.dtype.kind in "iu":
-            chosen = gain_ranges(frame, detector.type, self.by_bit)
-        data = words.astype(np.float32)
-        if detector.pedestal is not None:
-            data -= _picked(detector.pedestal, chosen, ndim)
-        elif frame.dtype.kind in "iu" and (self.steps or self.with_gain):
+        detector = self.detector
+        if detector.pedestal is None and frame.dtype.kind in "iu" and (self.steps or self.with_gain):
             msg = (
                 f"{detector.name}: common mode {self.number} corrects frames without pedestal, but these are {frame.dtype} "
                 "and no pedestal is known; give the calibration of a dark run, or common_mode=-1 for raw frames"
             )
             raise ValueError(msg)
-        if outside is not None:
-            data[~outside] = np.nan
-        if chosen is not None:
-            data[chosen < 0] = np.nan
+        data, chosen = self._subtracted(frame)
         data = self._without_ghost(data)
         if self.steps:
-            good = detector.statusMask != 0
-            if chosen is not None:
-                good &= ~np.isin(chosen, LOW_GAINS.get(detector.type, ()))
-            data = correct(data, self.steps, good=good, noise=self._first(detector.noise))
+            noise = None if detector.noise is None else self._first(detector.noise)
+            data = correct(data, self.steps, good=self._correctable(chosen), noise=noise)
         if self.with_gain and detector.gain is not None:
-            data = _divided(data, _picked(detector.gain, chosen, ndim))
+            chosen = np.zeros(data.shape, np.int8) if chosen is None else chosen
+            divide(data.reshape(-1), chosen.reshape(-1), self._flat(detector.gain))
         return data
 
-    def _first(self, constants: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-        return None if constants is None else _picked(constants, None, len(self.detector.shape))
+    def _subtracted(self, frame: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.int8] | None]:
+        """Return values without pedestal, and the entry of the gain axis of each pixel if there is one."""
+        detector = self.detector
+        pedestal = detector.pedestal
+        gains = detector.gain_modes > 1 and self._has_bits(frame.dtype)  # also where words were stored as other numbers
+        if pedestal is not None and (gains or (frame.dtype.kind == "u" and frame.dtype.itemsize == 2)):
+            low, high = detector.underload, detector.saturation
+            limits = np.array([-np.inf if low is None else low, np.inf if high is None else high])
+            several = detector.gain_modes > 1
+            table = np.asarray(self._table() if several else (0, 0, 0, 0), np.int8)
+            bits = VALUE_BITS if self._has_bits(frame.dtype) else 0xFFFF
+            data, chosen = np.empty(frame.shape, np.float32), np.empty(frame.shape, np.int8)
+            words = np.ascontiguousarray(frame, np.uint16).reshape(-1)
+            subtract(words, np.uint16(bits), table, self._flat(pedestal), limits, data.reshape(-1), chosen.reshape(-1))
+            return data, chosen if several else None
+        # Other types of numbers have no gain bits.
+        data = self._words(frame).astype(np.float32)
+        if pedestal is not None:
+            data -= self._first(pedestal)
+        outside = self.valid(frame)
+        if outside is not None:
+            data[~outside] = np.nan
+        return data, None
+
+    def _correctable(self, chosen: NDArray[np.int8] | None) -> NDArray[np.bool_]:
+        """Return the pixels that tell about the common mode and are corrected: good ones, not in low gain."""
+        good: NDArray[np.bool_] = self.detector.statusMask != 0
+        low = LOW_GAINS.get(self.detector.type, ())
+        if chosen is not None and low and chosen.max() >= min(low):
+            good &= ~np.isin(chosen, low)
+        return good
+
+    def _table(self) -> tuple[int, ...]:
+        """Return the entry of the gain axis for the two highest bits of a word."""
+        return _table(self.detector.type, self.by_bit)
+
+    def _flat(self, constants: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return constants as (gain, pixel)."""
+        size = int(np.prod(self.detector.shape))
+        return np.ascontiguousarray(constants).reshape(-1, size)
+
+    def _first(self, constants: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return constants of the shape of a frame: the first of the gain axis."""
+        return constants if constants.ndim == len(self.detector.shape) else np.asarray(constants[0])
 
     def _without_ghost(self, data: NDArray[np.float32]) -> NDArray[np.float32]:
         """Subtract what the previous event left behind: p0 + p1 * previous, of numbers above 100."""

@@ -101,7 +101,7 @@ class Autocorrelation(DetObjectFunc):
         values, good = values_and_good(data)
         image = values.reshape(self._selected[0].shape).astype(np.float64)
         valid = None if good is None else good.reshape(image.shape)
-        image = thresholded(image, tuple(self.thresADU) if self.thresADU else None)  # type: ignore[arg-type]
+        image = thresholded(image, self.thresADU)
         found, means = [], []
         for mask in self._selected:
             use = mask if valid is None else mask & valid

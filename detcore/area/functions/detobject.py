@@ -108,7 +108,8 @@ class DetObjectClass:
         self.areas: NDArray[np.float32] | None = None
         self.x, self.y, self.z = positions(detector)
         tiled = detector.tiled or detector.ix is not None
-        self.ix, self.iy = (detector.map.ix, detector.map.iy) if tiled else (None, None)
+        self.ix: NDArray[np.int32] | None = detector.map.ix if tiled else None
+        self.iy: NDArray[np.int32] | None = detector.map.iy if tiled else None
         self.imgShape = detector.image_shape
         self.pixelsize = [size for size in detector.pixel_size if np.isfinite(size)]
         self.statusMask, self.mask, self.cmask = detector.statusMask, detector.mask, detector.cmask
@@ -183,7 +184,7 @@ class DetObjectClass:
         if array.shape != self.shape:
             msg = f"{self.name}: a mask has the shape of a frame, {self.shape} (1 is good); found {array.shape}"
             raise ValueError(msg)
-        return (array != 0).astype(np.uint8)
+        return np.asarray(array != 0, np.uint8)
 
     def _with(self, **changes: Any) -> None:
         """Take other constants; functions that were added get to know them."""

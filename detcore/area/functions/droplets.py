@@ -172,7 +172,7 @@ def _of_labels(
     module, y, x = np.nonzero(flat)
     owner, value = flat[module, y, x] - 1, frame[module, y, x].astype(np.float64)
 
-    def total(weight: NDArray[Any]) -> NDArray[np.float64]:
+    def total(weight: NDArray[Any]) -> NDArray[Any]:
         return np.bincount(owner, weight, minlength=n)
 
     adu, count = total(value), np.bincount(owner, minlength=n)

@@ -8,6 +8,7 @@ import numpy as np
 
 from detcore.area.functions.base import DetObjectFunc, Pixels, values_and_good
 from detcore.area.functions.sparse import dense
+from detcore.area.images.assembly import ImageMap
 from detcore.area.images.curve import METHODS, straightened
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class imageFunc(DetObjectFunc):
         self._coords, self._user = coords, mask
         self.imgShape = None if imgShape is None else tuple(int(size) for size in imgShape)
         self.correction = correction
-        self._good: NDArray[np.uint8] | None = None
+        self._good: NDArray[Any] | None = None
 
     def prepare(self) -> None:
         """Make the map from pixels to the image."""
@@ -81,17 +82,18 @@ class imageFunc(DetObjectFunc):
                 rows, columns = rows - rows.min(), columns - columns.min()
             if self._coords is not None and [str(one).lstrip("i") for one in self._coords] == ["x", "y"]:
                 rows, columns = columns, rows
-        shape = int(rows.max()) + 1, int(columns.max()) + 1
+        self._map = ImageMap.of(rows, columns)
+        shape = self._map.image_shape
         if self.imgShape is not None:
             shape = max(shape[0], self.imgShape[0]), max(shape[1], self.imgShape[1])
         self.imgShape = shape
-        self._rows, self._columns = rows.astype(np.intp).ravel(), columns.astype(np.intp).ravel()
-        self._cells = self._rows * shape[1] + self._columns
         good = self._pixels.good(self._user, frame, self._name)
         self._good = good
-        self.mask_ones = np.bincount(self._cells, minlength=shape[0] * shape[1]).reshape(shape)
-        use = np.ones(self._cells.size) if good is None else good.ravel().astype(np.float64)
-        self.mask_img = (np.bincount(self._cells, use, shape[0] * shape[1]).reshape(shape) == 0).astype(np.int64)
+        cells, use = self._map.iy.ravel() * shape[1] + self._map.ix.ravel(), np.ones(rows.size)
+        self.mask_ones = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+        if good is not None:
+            use = good.ravel().astype(np.float64)
+        self.mask_img = (np.bincount(cells, use, shape[0] * shape[1]).reshape(shape) == 0).astype(np.int64)
 
     def _shape(self) -> tuple[int, ...]:
         known = self._pixels.mask
@@ -117,16 +119,15 @@ class imageFunc(DetObjectFunc):
         if self.correction is not None:
             values = values / self.correction
         use = self._good if good is None else good if self._good is None else good & (self._good != 0)
+        if values.dtype.kind != "f":
+            values = values.astype(np.float32)
+        if use is not None:
+            values = np.where(use, values, values.dtype.type(np.nan))
         assert self.imgShape is not None
-        size = self.imgShape[0] * self.imgShape[1]
-        flat = values.ravel().astype(np.float64)
-        if use is None:
-            total, n = np.bincount(self._cells, flat, size), self.mask_ones.ravel()
-        else:
-            chosen = np.flatnonzero(use)
-            cells = self._cells[chosen]
-            total, n = np.bincount(cells, flat[chosen], size), np.bincount(cells, minlength=size)
-        image = np.divide(total, n, out=np.full(size, np.nan), where=n > 0).reshape(self.imgShape)
+        image = self._map.assemble(values)
+        if image.shape != self.imgShape:
+            larger = [(0, size - one) for size, one in zip(self.imgShape, image.shape, strict=True)]
+            image = np.pad(image, larger, constant_values=np.nan)
         self.dat = image
         return self.with_children({"img": image})
 

@@ -133,7 +133,7 @@ class azav_pyfai(DetObjectFunc):
         intensity, error, valid = self._map.sums(values)
         shape = (len(self._map.starts), self._map.n_bins) if self.return2d else (self._map.n_bins,)
         assert error is not None
-        out = {"azav": intensity.reshape(shape), "q": self.azcfg_radial}
+        out: dict[str, Any] = {"azav": intensity.reshape(shape), "q": self.azcfg_radial}
         out |= {"error": error.reshape(shape), "n_valid": valid.reshape(shape)}
         self.dat = out["azav"]
         return self.with_children(out | {"az": self.azcfg_az} if self.return2d else out)

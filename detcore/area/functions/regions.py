@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore.area.functions.base import DetObjectFunc, Pixels, thresholded
+from detcore.area.functions.base import DetObjectFunc, Pixels, limits_of, thresholded
 from detcore.area.images.rebin import rebin
 from detcore.area.images.roi import good_of_window, roi_statistics, window_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from detcore.image.region import Region
 
-    Threshold = float | tuple[float | None, float | None] | None
+    Threshold = float | Sequence[float | None] | None
 
 NOTHING = 1e6  # "to the end", as the original writes it
 
@@ -73,7 +73,7 @@ class ROIFunc(DetObjectFunc):
     ) -> None:
         whole = ROI is None and region is None
         super().__init__(name=name or ("full" if whole else "ROI"))
-        self.bound = _bounds(ROI, self._name)
+        self.bound: NDArray[Any] = _bounds(ROI, self._name)
         self.writeArea = writeArea
         self.thresADU = thresADU
         self._calcPars = calcPars
@@ -265,12 +265,11 @@ class projectionFunc(DetObjectFunc):
         """Project one frame."""
         values, good = self.seen(data)
         values = thresholded(values, self.thresADU)
-        if self.thresRms is not None:
-            low, high = (self.thresRms, None) if np.isscalar(self.thresRms) else self.thresRms  # type: ignore[misc]
-            keep = np.ones(values.shape, np.bool_)
-            keep &= True if low is None else values >= low * self._rms
-            keep &= True if high is None else values <= high * self._rms
-            values = np.where(keep | np.isnan(values), values, values.dtype.type(0))
+        if self.thresRms is not None and self._rms is not None:
+            low, high = limits_of(self.thresRms)
+            keep = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+            keep |= (values >= low * self._rms) & (values <= high * self._rms)
+            values = np.where(keep, values, values.dtype.type(0))
         if self.singlePhoton:
             values = values > 0
         shape = tuple(size for size in values.shape if size != 1)

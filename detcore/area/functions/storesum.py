@@ -132,7 +132,7 @@ class StoredSum:
         if not self.counts(flags or {}, first=first):
             return
         if isinstance(data, np.ma.MaskedArray):
-            data = data.astype(np.float32).filled(np.nan)
+            data = np.ma.filled(np.ma.asarray(data, np.float32), np.nan)
         if self.image and assemble is not None:
             data = assemble(np.asarray(data, np.float32))
         frame = np.ascontiguousarray(data, np.float32)

@@ -92,7 +92,8 @@ def masked_autocorrelation(
     pairs = np.rint(pairs)
     rounding = 1e-9 * pairs * values.size
     out = np.full(own.shape, np.nan)
-    return np.divide(own * pairs, below, out=out, where=(pairs > FEWEST) & (np.abs(below) > rounding * 1e-3))
+    np.divide(own * pairs, below, out=out, where=(pairs > FEWEST) & (np.abs(below) > rounding * 1e-3))
+    return out
 
 
 def autocorrelation(image: NDArray[Any], good: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -147,7 +148,9 @@ class RadialProfile:
     def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of each ring; nan where there is no pixel."""
         total = np.bincount(self._cells, weights=values.ravel(), minlength=len(self.radius))
-        return np.divide(total, self._counts, out=np.full(len(total), np.nan), where=self._counts > 0)
+        out = np.full(len(total), np.nan)
+        np.divide(total, self._counts, out=out, where=self._counts > 0)
+        return out
 
 
 def illumination(

@@ -29,7 +29,7 @@ def shifts(coefficients: Sequence[float], n: int) -> NDArray[np.float64]:
     ValueError
         There are none, or one is not finite.
     """
-    factors = np.asarray([] if coefficients is None else coefficients, np.float64)
+    factors = np.asarray(coefficients, np.float64)
     if factors.ndim != 1 or not factors.size or not np.isfinite(factors).all():
         msg = f"expected the coefficients of a polynomial, highest power first; found {coefficients!r:.120}"
         raise ValueError(msg)

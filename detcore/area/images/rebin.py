@@ -60,9 +60,10 @@ def rebin(values: NDArray[Any], shape: Sequence[int], good: NDArray[np.bool_] | 
         total = _summed(total, axis, size)
         weight = None if weight is None else _summed(weight, axis, size)
     if weight is None:
-        return total / count
+        return np.asarray(total / count)
     # Shares of pixels are rounded: a block without any may seem to hold 1e-17 of one.
-    return np.divide(total, weight, out=np.full(target, np.nan), where=weight > 1e-9)
+    found: NDArray[np.float64] = np.divide(total, weight, out=np.full(target, np.nan), where=weight > 1e-9)
+    return found
 
 
 def _summed(values: NDArray[np.float64], axis: int, size: int) -> NDArray[np.float64]:
@@ -72,11 +73,11 @@ def _summed(values: NDArray[np.float64], axis: int, size: int) -> NDArray[np.flo
         return values
     if old % size == 0:
         shape = (*values.shape[:axis], size, old // size, *values.shape[axis + 1 :])
-        return values.reshape(shape).sum(axis=axis + 1)
+        return np.asarray(values.reshape(shape).sum(axis=axis + 1))
     # Running sums at fractional positions.
     running = np.concatenate([np.zeros_like(values.take([0], axis)), np.cumsum(values, axis=axis)], axis=axis)
     place = np.arange(size + 1) * (old / size)
     below = np.minimum(place.astype(np.intp), old - 1)
     share = (place - below).reshape((-1,) + (1,) * (values.ndim - axis - 1))
     low, high = running.take(below, axis), running.take(below + 1, axis)
-    return np.diff(low + (high - low) * share, axis=axis)
+    return np.asarray(np.diff(low + (high - low) * share, axis=axis))

@@ -129,7 +129,7 @@ class PulseFit:
         array = np.atleast_2d(np.asarray(waveforms, np.float64))
         rest = ((array - self.reconstruct(coefficients)) ** 2).sum(axis=1)
         whole = ((array - array.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-        return 1 - np.divide(rest, whole, out=np.full(len(array), np.nan), where=whole > 0)
+        return np.asarray(1 - np.divide(rest, whole, out=np.full(len(array), np.nan), where=whole > 0))
 
 
 def _delayed(basis: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
