@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
@@ -17,7 +18,12 @@ from detcore import area
 if TYPE_CHECKING:
     import threading
 
+    from numpy.typing import NDArray
+
+    from dashboard.tabs.area.science import Facts
+
 COLUMNS = {"preset": "Preset", "noise": "Noise (ADU)", "gain": "vs. none", "meaning": "What it does"}
+MOST_BYTES = 400_000_000  # of all frames that are compared
 NOTHING = "default of the detector"
 
 
@@ -36,7 +42,7 @@ class CommonPanel(Panel):
         self._default = button("Default", lambda _: self._take(None), "what the type of the detector recommends")
         self._words, self._advice = text(), text()
         self.table = Table(
-            COLUMNS, widths={"preset": 66, "noise": 98, "gain": 78}, on_click=self._clicked, sortable=False
+            COLUMNS, widths={"preset": 66, "noise": 104, "gain": 84}, on_click=self._clicked, sortable=False
         )
         bar = pn.FlexBox(self._frames, self._compare, self._cancel, self._none, self._default, **TIGHT)
         self.view = pn.Column(
@@ -95,7 +101,7 @@ class CommonPanel(Panel):
             noise = noises.get(number) if noises else None
             change = "" if noise is None or not none else f"{100 * (noise / none - 1):+.1f} %"
             rows.append({
-                "preset": str(number), "noise": digits(noise) if noises else "", "gain": change, "meaning": preset.meaning,
+                "preset": str(number), "noise": digits(noise) if noise is not None else "", "gain": change, "meaning": preset.meaning,
             })  # fmt: skip
         self.table.show(pd.DataFrame(rows, columns=list(COLUMNS)))
 
@@ -107,12 +113,37 @@ class CommonPanel(Panel):
         self._compare.loading = work.comparing
         if work.noises is not None and work.noises is not self._shown and now.facts is not None:
             self._shown = work.noises
-            data = work.noises
-            self._list(
-                now.facts, dict(zip(map(int, data["preset"].values), data["noise"].values.tolist(), strict=True))
-            )
+            self._list(now.facts, work.noises)
 
 
-def compared(facts: Any, setup: area.Setup, good: Any, count: int, cancel: threading.Event) -> Any:
-    """Compare presets on the first frames of a run."""
-    raise NotImplementedError
+def compared(
+    facts: Facts, setup: area.Setup, good: NDArray[np.bool_] | None, count: int, cancel: threading.Event
+) -> dict[int, float]:
+    """Return the noise (ADU) that each number leaves in the first frames of a run; called in a thread.
+
+    Raises
+    ------
+    OSError, ValueError
+        The frames cannot be read, or are too few.
+    """
+    detector = area.prepared(facts.detector, setup)
+    pixels = int(np.prod(detector.shape))
+    frames = []
+    for number in range(min(count, facts.n_frames, max(3, MOST_BYTES // (4 * pixels)))):
+        if cancel.is_set():
+            return {}
+        frames.append(area.calibrated(facts.source.frame(number), facts.detector, setup.with_(common_mode=0)))
+    stack = np.stack(frames) if frames else np.zeros((0, *detector.shape), np.float32)
+    noise = detector.noise if detector.noise is not None and detector.noise.shape == detector.shape else None
+    found: dict[int, float] = {}
+    for number in area.presets(detector.type):
+        if cancel.is_set():
+            break
+        try:
+            data = area.compare_common_mode(stack, detector.type, good=good, noise=noise, numbers=[number])
+        except ValueError:
+            if len(stack) < 2:
+                raise
+            continue  # needs what there is not: the row stays empty
+        found[number] = float(data["noise"].values[0])
+    return found

@@ -24,7 +24,12 @@ class TopBar:
         )
         self._live.param.watch(lambda event: self._go(live=bool(event.new)), "value")
         self._frames = pmui.IntInput(
-            label="Average of", value=100, start=0, width=104, description="So many frames, the first ones; 0: all", **NUMBER | {"margin": (6, 4)}
+            label="Average of",
+            value=100,
+            start=0,
+            width=104,
+            description="So many frames, the first ones; 0: all",
+            **NUMBER | {"margin": (6, 4)},
         )
         self._frames.param.watch(lambda event: self._cut(frames=event.new), "value")
         self._calibrate = pmui.Checkbox(label="Calibrated", value=True, size="small", margin=(9, 2))

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Hashable, Mapping
 
-    import xarray as xr
-
     from dashboard.tabs.area.average import Asked
 
 FACTS: Shared[Facts] = Shared(6)
@@ -69,7 +67,7 @@ class Work:
         self.finding = ""
         self._wanted: tuple[Hashable, Callable[[threading.Event], Any]] | None = None
         self._compared: tuple[Hashable, Callable[[threading.Event], Any]] | None = None
-        self.noises: xr.Dataset | None = None
+        self.noises: dict[int, float] | None = None
 
     # --- files
 
