@@ -27,7 +27,7 @@ OPERATORS: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
 COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
-    ast.In: lambda one, many: one in many, ast.NotIn: lambda one, many: one not in many,
+    ast.In: lambda one, many: one in many, ast.NotIn: lambda one, many: one not in many,  # codespell:ignore notin
 }  # fmt: skip
 
 

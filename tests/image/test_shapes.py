@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,6 +63,21 @@ def test_a_brush_has_a_box_around_it() -> None:
     assert box.y0 <= y.min()
     assert y.max() <= box.y1
     assert (box.x0, box.y1) == (0.5, 22.5)
+
+
+@pytest.mark.parametrize("count", [3, 20, 64, 66, 300])
+def test_polygons_of_few_and_many_cuts(count: int) -> None:
+    vertices = np.random.default_rng(count).uniform(-10, 50, (count, 2))
+    polygon = Polygon(vertices=[tuple(vertex) for vertex in vertices])
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    assert np.array_equal(polygon.to_mask(SHAPE), polygon.contains(x, y))
+
+
+def test_a_scribble_does_not_take_forever() -> None:
+    zigzag = [(float(7 * i % 1000), 1000.0 * (i % 2)) for i in range(10_000)]
+    began = time.process_time()
+    Polygon(vertices=zigzag).to_mask((1000, 1000))
+    assert time.process_time() - began < 10, "about 0.1 s, plus compilation"
 
 
 def test_half_planes_share_a_line_without_gap() -> None:
