@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from detcore.area import integration
+from detcore.area import functions, integration
 from detcore.area.api import write_demo
 from detcore.area.images.commonmode import correct
 from detcore.area.images.droplets import find_droplets
@@ -48,6 +48,7 @@ def commands() -> Any:
 def warm() -> None:
     """Compile the kernels, on small frames of the types that detectors have."""
     integration.warm()
+    functions.warm()
     for dtype in (np.uint16, np.float32):
         frames = np.zeros((2, 4, 6), dtype)
         chunk = xr.Dataset({"data": (("frame", "y", "x"), frames)})

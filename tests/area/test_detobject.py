@@ -17,6 +17,7 @@ from detcore.area.functions import (
     getUserData,
     getUserEnvData,
     projectionFunc,
+    warm,
 )
 from detcore.area.functions.calibration import gain_ranges
 
@@ -385,3 +386,7 @@ def test_names_without_a_meaning_are_refused(name):
 def test_a_misspelt_part_is_an_error_and_no_empty_sum():
     with pytest.raises(ValueError, match=r"nothing is known of 'sqare'; known parts: calib.*dropped"):
         StoredSum("calib_sqare").add(np.zeros(SHAPE), {"dropped": True})
+
+
+def test_warming_up_needs_nothing():
+    warm()

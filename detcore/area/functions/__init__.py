@@ -29,3 +29,4 @@ from detcore.area.functions.regions import spectrumFunc as spectrumFunc
 from detcore.area.functions.sparse import sparsifyFunc as sparsifyFunc
 from detcore.area.functions.sparse import unsparsifyFunc as unsparsifyFunc
 from detcore.area.functions.storesum import StoredSum as StoredSum
+from detcore.area.functions.warm import warm as warm

@@ -96,7 +96,7 @@ class imageFunc(DetObjectFunc):
         self.mask_img = (np.bincount(cells, use, shape[0] * shape[1]).reshape(shape) == 0).astype(np.int64)
 
     def _shape(self) -> tuple[int, ...]:
-        known = self._pixels.mask
+        known: NDArray[Any] | None = self._pixels.mask
         if known is None:
             known = self._pixels.x
         return tuple(self._det.shape) if known is None else tuple(known.shape)
