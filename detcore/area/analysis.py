@@ -18,9 +18,8 @@ from detcore.area.averaging import (
     median_range,
     resolved,
 )
-from detcore.area.detector import psana_mask
 from detcore.area.events import EVENT_ID, column_named, columns_of, select
-from detcore.area.pipeline import prepared
+from detcore.area.pipeline import good_of, prepared
 from detcore.area.reductions import PixelSpectra
 from detcore.area.reductions_azimuthal import Plane
 from detcore.area.runreduction import opened_with
@@ -132,8 +131,7 @@ def AvImage(
     image = data["n_hits" if counted else "std" if std else "median" if median else "mean"].copy()
     detector = prepared(opened.detector(), known)
     if useMask:
-        options = dict.fromkeys((*known.psana_options, "status", "calib"), True)
-        good = psana_mask(detector, **options) != 0
+        good = good_of(detector, known) != 0
         image = image.where(xr.DataArray(good, dims=image.dims), 0)
     words = ["AvImg", *(["std"] if std else ["median"] if median else [])]
     words += [f"Filter{useFilter}"] if isinstance(useFilter, str) else ["Filter"] if useFilter is not None else []
@@ -203,7 +201,7 @@ def plotAvImage(
     if detector is not None and detector.tiled:
         values = detector.assemble(values)
     bounds = None if ROI is None else ((int(ROI[0][0]), int(ROI[0][1])), (int(ROI[1][0]), int(ROI[1][1])))
-    title, units = str(shown.name or ""), str(shown.attrs.get("units", "ADU"))
+    title, units = "" if shown.name is None else str(shown.name), str(shown.attrs.get("units", "ADU"))
     figure = None if plotWith == "no_plot" else image_figure(values, title, limits=limits, bounds=bounds, units=units)
     if bounds is not None:
         values = values[slice(*bounds[0]), slice(*bounds[1])]
@@ -234,7 +232,9 @@ def saveAvImage(
     from detcore.area.products import write_all  # noqa: PLC0415 - as above
 
     data = xr.Dataset({"mean": image}).assign_attrs(image.attrs)
-    written, problems = write_all(data, dirname, str(name or image.name or "AvImg"), only=(".h5",), detector=detector)
+    written, problems = write_all(
+        data, dirname, name or ("AvImg" if image.name is None else str(image.name)), only=(".h5",), detector=detector
+    )
     if problems:
         raise OSError(str(problems[0]))
     return written[0]
@@ -276,8 +276,10 @@ def pixelHistogram(
     taken, numbers = events_of(opened, wanted, numEvts)
     picked = TakeEvents(filters=wanted, numbers=numbers)
     low, high = limits or median_range(taken, picked, through)
-    good = psana_mask(detector, **dict.fromkeys((*known.psana_options, "status", "calib"), True)) != 0
-    chosen = {"pixels": tuple(tuple(one) for one in pixels)} if pixels is not None else {"good": Plane(good)}
+    good = good_of(detector, known) != 0
+    chosen: dict[str, Any] = (
+        {"pixels": tuple(tuple(one) for one in pixels)} if pixels is not None else {"good": Plane(good)}
+    )
     spectra = PixelSpectra(low=low, high=high, bins=nBins, **chosen)
     return run(taken, spectra.after(picked, through))
 

@@ -48,7 +48,7 @@ def read_frame(source: AreaFiles | str | os.PathLike[str], number: int = 0, **op
     KeyError
         There is no such event.
     """
-    opened = source if hasattr(source, "frame") else open_files(source, **options)
+    opened: Any = source if hasattr(source, "frame") else open_files(source, **options)
     values = np.asarray(opened.frame(number))
     dims = ("module", "y", "x")[-values.ndim :]
     facts = {name: value for name, value in opened.schema().attrs.items() if value is not None}

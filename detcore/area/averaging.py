@@ -173,7 +173,7 @@ def average(
             raise EmptyInput(opened.key, tuple(problems_of(data)))
         msg = f"{opened.key}: no event is left by the filters {', '.join(one.field for one in wanted) or '(none)'}"
         raise ValueError(msg)
-    facts = {
+    facts: dict[str, Any] = {
         "detector": detector.name,
         "detector_type": detector.type,
         "common_mode": calibration.number,
@@ -182,7 +182,7 @@ def average(
     }
     if numbers:
         facts["event_ids"] = tuple(sorted(numbers))
-    return data.assign_attrs({name: value for name, value in facts.items() if value is not None})
+    return data.assign_attrs(facts)
 
 
 def filters_of(filters: Any) -> tuple[EventFilter, ...]:

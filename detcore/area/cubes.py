@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from detcore.area.events import column_named, flags_of
-from detcore.area.eventstream import EventStream
+from detcore.area.eventstream import EventStream, detector_of
 from detcore.area.runreduction import opened_with
 from detcore.area.setupfeed import SetupFeed
 from detcore.core.run import EmptyInput
@@ -61,14 +61,16 @@ class _Sum:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        return np.divide(self.total, self.n, out=np.full(self.total.shape, np.nan), where=self.n > 0)
+        mean = np.divide(self.total, self.n, out=np.full(self.total.shape, np.nan), where=self.n > 0)
+        return np.asarray(mean)
 
     @property
     def std(self) -> NDArray[np.float64]:
         """Standard deviation of a single event, n - 1 in the denominator."""
         assert self.squares is not None
         spread = np.maximum(self.squares - self.total * np.nan_to_num(self.mean), 0.0)
-        return np.sqrt(np.divide(spread, self.n - 1, out=np.full(spread.shape, np.nan), where=self.n > 1))
+        variance = np.divide(spread, self.n - 1, out=np.full(spread.shape, np.nan), where=self.n > 1)
+        return np.asarray(np.sqrt(variance))
 
 
 @dataclass
@@ -155,7 +157,7 @@ def cube(
     known = {str(name): values for name, values in opened.schema().data_vars.items()}
     columns = {name: _column(known, name) for name in axes}
     binner = _Binner(columns, axes, laser=laser, std=std, image=image, threshold=threshold, frames=frames)
-    name = feed.newest.detector.name or opened.detector().name  # type: ignore[attr-defined]
+    name = feed.newest.detector.name or detector_of(opened).name
     stream = EventStream(name, opened, feed, user=binner.add, threads=threads)
     binner.detector = stream.first.detector
     n_events = sum(1 for _ in stream.rows())
@@ -339,9 +341,9 @@ class _Binner:
             for what, attribute in wanted:
                 kind = np.int64 if attribute == "n" else np.float32 if not name else np.float64
                 values = np.full((*sizes, *shape), 0 if attribute == "n" else np.nan, kind)
-                for place, one in each.items():
-                    if one.total.shape == shape:
-                        values[place] = getattr(one, attribute)
+                for place, sums in each.items():
+                    if sums.total.shape == shape:
+                        values[place] = getattr(sums, attribute)
                 label = what if not name else name if what == "mean" else f"{name}_{what}"
                 data[label] = ((*dims, *frame), values.reshape(*kept, *shape))
         taken = [name for name in coords if name in data]  # the mean of what is binned already has its axis

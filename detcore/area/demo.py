@@ -150,7 +150,7 @@ rois:
 {spots}
 - {{name: ring, region: {{kind: annulus, x: {x}, y: {y}, inner: {ring - 9:.1f}, outer: {ring + 9:.1f}}}}}
 common_mode: 46
-azimuthal: {{bins: 400, polarization: null}}
+azimuthal: {{bins: 400, polarization: null, adu_per_photon: {GAIN}}}
 droplets: {{threshold: {0.5 * GAIN}, threshold_low: {0.2 * GAIN}, noise_units: false, photon_adu: {GAIN}}}
 sums: [calib, calib_max, calib_dropped]
 """

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from detcore.area.events import EVENT_ID, FRAMES, columns_of, flags_of, select, written
 from detcore.area.pipeline import event_loop, read_image
 from detcore.core.executors import IDLE_SECONDS, cores
+from detcore.core.follow import Follow
 from detcore.core.provenance import Provenance, describe
 from detcore.core.schema import FRAME
 from detcore.core.source import ChunkRef, Problem
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from detcore.area.detector import Detector
     from detcore.area.functions import DetObjectClass
     from detcore.area.setupfeed import SetupFeed
     from detcore.area.setupfile import Setup
@@ -85,7 +88,7 @@ class EventStream:
     ) -> None:
         self.name, self.source, self.feed, self.user = name, source, feed, user
         self.cancel = cancel or threading.Event()
-        self.detector: Any = source.detector()  # type: ignore[attr-defined]
+        self.detector: Any = detector_of(source)
         setup = feed.newest
         self.threads = 1 if in_order(setup) else threads or cores()
         self.provenance = Provenance.begin(source)
@@ -162,7 +165,7 @@ class EventStream:
         for piece in (ref, None):
             try:
                 if piece is not None:
-                    self._reduce(self.source.read(piece, self._columns()), version, setup, block)
+                    self._reduce(self.source.read(piece, self._columns), version, setup, block)
                     return block
                 pieces = self.source.pieces(ref)
             except Exception as error:  # noqa: BLE001 - whatever a reader or a function raises
@@ -170,7 +173,7 @@ class EventStream:
         block.rows.clear()
         for piece in pieces:
             try:
-                self._reduce(self.source.read(piece, self._columns()), version, setup, block)
+                self._reduce(self.source.read(piece, self._columns), version, setup, block)
             except Exception as error:  # noqa: BLE001 - as above
                 block.problems.append(Problem.of(piece.part, error))
         if not block.rows:
@@ -178,6 +181,7 @@ class EventStream:
             block.problems = [Problem.of(ref.part, fault, ref.weight)]
         return block
 
+    @cached_property
     def _columns(self) -> frozenset[str]:
         return frozenset(map(str, self.source.schema().data_vars)) | {FRAMES, EVENT_ID}
 
@@ -193,7 +197,8 @@ class EventStream:
             if background is not None and loop.evt.dat is not None:
                 loop.evt.dat = loop.evt.dat - background
             loop.processFuncs(strict=False)
-            problems += [Problem(self.name, str(line).removeprefix(f"{self.name}: "), 1) for line in loop.evt.problems]
+            told: list[str] = getattr(loop.evt, "problems", [])
+            problems += [Problem(self.name, line.removeprefix(f"{self.name}: ")) for line in told]
             loop.processSums(**flags_of(columns, event))
             known = written(columns, event, int(numbers[event]))
             extra = self._users(loop, known, problems)
@@ -232,6 +237,22 @@ class EventStream:
             return self._backgrounds[version]
 
 
+def detector_of(source: Source) -> Detector:
+    """Return the detector of a run, also of one that is being written.
+
+    Raises
+    ------
+    TypeError
+        The source is not one of an area detector.
+    """
+    files = source.source if isinstance(source, Follow) else source
+    if not callable(getattr(files, "detector", None)):
+        msg = f"{source.key}: expected frames of an area detector, found {type(files).__name__}"
+        raise TypeError(msg)
+    found: Detector = files.detector()  # type: ignore[attr-defined]
+    return found
+
+
 def in_order(setup: Setup) -> bool:
     """Whether the work depends on the order of events: ghosts of the previous one, or a sum without the first."""
     ghosts = isinstance(setup.common_mode, int) and setup.common_mode > 100
@@ -252,7 +273,7 @@ def dropped_mean(source: Source, setup: Setup) -> NDArray[np.float32]:
         raise ValueError(msg)
     plain = setup.with_(rois=(), azimuthal=None, droplets=None, spectrum=None, projection=None, photons=None,
                         autocorrelation=None, rebin=None, sparsify=None, image=None, functions=(), sums=())  # fmt: skip
-    loop = event_loop(source.detector(), plain)  # type: ignore[attr-defined]
+    loop = event_loop(detector_of(source), plain)
     total, n = np.zeros(loop.shape), np.zeros(loop.shape, np.int64)
     wanted = frozenset(map(str, source.schema().data_vars)) | {FRAMES, EVENT_ID}
     for item in source.plan():
@@ -270,4 +291,5 @@ def dropped_mean(source: Source, setup: Setup) -> NDArray[np.float32]:
     if not n.any():
         msg = f"{source.key}: no shot without X-rays (column xray = 0), so background.dropped has nothing to subtract"
         raise ValueError(msg)
-    return np.divide(total, n, out=np.full(loop.shape, np.nan), where=n > 0).astype(np.float32)
+    mean = np.divide(total, n, out=np.full(loop.shape, np.nan), where=n > 0)
+    return np.asarray(mean, np.float32)

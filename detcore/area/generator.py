@@ -107,7 +107,8 @@ class Photons:
     def throw(self, rng: np.random.Generator, mean: float) -> NDArray[np.int64]:
         """Return the flat pixel of each photon, (photon,)."""
         places = np.sort(rng.random(rng.poisson(mean))) * self.sums[-1]
-        return np.minimum(np.searchsorted(self.sums, places, side="right"), len(self.sums) - 1)
+        found = np.searchsorted(self.sums, places, side="right")
+        return np.asarray(np.minimum(found, len(self.sums) - 1), np.int64)
 
 
 def spot_photons(rng: np.random.Generator, scene: Scene, level: float, sigma: float = 1.1) -> NDArray[np.int64]:

@@ -156,6 +156,20 @@ def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) 
     return setup.pixel_mask.raster(detector.shape, arrays=arrays, panels=panels, start=found)
 
 
+def good_of(detector: Detector, setup: Setup) -> NDArray[np.uint8]:
+    """Return uint8, raw shape, 1 good: what status, masks and the psana options of a setup leave.
+
+    Parameters
+    ----------
+    detector
+        With the facts of the setup, see `prepared`.
+    setup
+        Whose options count.
+    """
+    options: dict[str, Any] = dict.fromkeys((*setup.psana_options, "status", "calib"), True)
+    return psana_mask(detector, **options)
+
+
 def read_image(path: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
     """Read an image from a file of any format: its first frame.
 
@@ -198,7 +212,7 @@ def event_loop(detector: Detector, setup: Setup, run: Any = None) -> DetObjectCl
     known = prepared(detector, setup)
     det: Any = DetObject(known.name, known, run, common_mode=setup.common_mode)
     # one mask for every function, as it is drawn: some functions look at `mask`, others at `cmask` too
-    det.mask = psana_mask(known, **dict.fromkeys((*setup.psana_options, "status", "calib"), True))
+    det.mask = good_of(known, setup)
     det.setcMask(det.mask)
     for func in functions_of(setup, known):
         det.addFunc(func)
@@ -273,7 +287,9 @@ def _profile(setup: Setup, detector: Detector) -> DetObjectFunc:
     geometry, options = settings(setup, detector, np.dtype(np.float32), {})
     assert setup.azimuthal is not None
     paths = {"dark": setup.azimuthal.dark, "flat": setup.azimuthal.flat}
-    images = {name: read_image(path, detector.shape) for name, path in paths.items() if path is not None}
+    images: dict[str, Any] = {
+        name: read_image(path, detector.shape) for name, path in paths.items() if path is not None
+    }
     return ProfileFunc(geometry, options, **images)
 
 

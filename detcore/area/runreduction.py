@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from detcore.area.eventstream import EventStream
+from detcore.area.eventstream import EventStream, detector_of
 from detcore.area.setupfeed import SetupFeed
 from detcore.area.smalldata import CONFIG, SmallData
 from detcore.area.smallread import dataset_of, in_memory, read_reduced
 from detcore.area.source import open_files
+from detcore.core.follow import Follow
 from detcore.core.run import EmptyInput
 from detcore.core.source import Problem, Source
 
@@ -153,7 +154,8 @@ def reducing(
             absent.append(name)
             continue
         opened = opened_with(one, feed.newest)
-        known = name or feed.newest.detector.name or opened.detector().name  # type: ignore[attr-defined]
+        yield from _until_there(opened, cancel, every)
+        known = name or feed.newest.detector.name or detector_of(opened).name
         streams.append(EventStream(known, opened, feed, user=user, threads=threads, cancel=cancel))
     if not streams:
         msg = f"none of the detectors is in the run: {', '.join(absent) or 'no source was given'}"
@@ -162,6 +164,18 @@ def reducing(
         yield from _written(small, streams, absent, every, cancel)
         _close(small, streams, partial=cancel.is_set())
     yield _progress(small, streams, "partial" if cancel.is_set() else "complete")
+
+
+def _until_there(source: Source, cancel: threading.Event, every: float) -> Iterator[Progress]:
+    """Wait for the first frames of a run that is being written."""
+    while isinstance(source, Follow) and not cancel.is_set():
+        try:
+            source.schema()
+        except (OSError, ValueError):
+            yield Progress(0, 0, None, "waiting", (), 0)
+            cancel.wait(min(every, 1.0))
+        else:
+            return
 
 
 def opened_with(source: Any, setup: Setup) -> Source:
@@ -225,9 +239,9 @@ def _write(
         if row.results is not None:
             event[name] = {**event.get(name, {}), **row.results}
     for one in streams:
-        row = rows.get(one.name)
-        event[f"damage/{one.name}"] = np.uint8(row is not None and row.results is not None)
-        version = row.version if row is not None else -1
+        mine = rows.get(one.name)
+        event[f"damage/{one.name}"] = np.uint8(mine is not None and mine.results is not None)
+        version = -1 if mine is None else mine.version
         event["setup_version" if len(streams) == 1 else f"setup_version/{one.name}"] = np.int32(version)
         if version > versions[one.name]:
             versions[one.name] = version
@@ -252,13 +266,15 @@ def _joined(streams: list[EventStream]) -> Iterator[dict[str, Row] | None]:
     heads: dict[str, Row] = {}
     while running or heads:
         for name in [name for name in running if name not in heads]:
-            row = next(running[name], False)
-            if row is False:
+            try:
+                row = next(running[name])
+            except StopIteration:
                 del running[name]
-            elif row is None:
+                continue
+            if row is None:
                 yield None
             else:
-                heads[name] = row  # type: ignore[assignment]
+                heads[name] = row
         if heads and all(name in heads for name in running):
             first = min(row.event_id for row in heads.values())
             yield {name: heads.pop(name) for name in [*heads] if heads[name].event_id == first}

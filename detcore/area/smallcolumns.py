@@ -152,7 +152,8 @@ class Numbers(Column):
         rows = np.full((len(values), *largest), self.fill(data.dtype), data.dtype)
         for number, value in enumerate(values):
             if value is not None:
-                rows[(number, *(slice(0, size) for size in value.shape))] = value
+                place: Any = (number, *(slice(0, size) for size in value.shape))
+                rows[place] = value
         data[before:] = rows
 
     def _retyped(self, dtype: np.dtype[Any]) -> h5py.Dataset:

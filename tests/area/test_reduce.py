@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from detcore.area.setupfeed import SetupFeed
 from detcore.area.setupfile import Setup
 from detcore.area.smallread import read_reduced
 from detcore.area.source import open_files
+from detcore.core.follow import Follow
 from detcore.core.run import EmptyInput
 from detcore.core.schema import MissingColumn
 
@@ -185,6 +187,33 @@ def test_stopping_keeps_what_was_done(run, tmp_path):
     assert data.attrs["status"] == "partial"
     assert 9 < data.sizes["event"] < N
     np.testing.assert_array_equal(data.event, np.arange(data.sizes["event"]))
+
+
+def test_a_live_folder(frames, tmp_path):
+    """Frames that are written while it runs are reduced, too; stopping keeps all of them."""
+    folder, cancel, seen = tmp_path / "live", threading.Event(), []
+    folder.mkdir()
+
+    def write(number):
+        with h5py.File(tmp_path / "aside.h5", "w") as file:
+            file["entry/data/data"] = frames[number * 5 : number * 5 + 5]
+        (tmp_path / "aside.h5").rename(folder / f"part{number}.h5")
+
+    source = Follow(open_files(folder), settle=0.05, rescan=0.05)
+    deadline = time.monotonic() + 20
+    for step in reducing(source, Setup.from_yaml(ROIS), tmp_path / "a.h5", cancel=cancel, every=0.05):
+        seen.append((step.status, step.n_events))
+        if len(seen) == 1:
+            write(0)
+        elif step.n_events == 5 and len(list(folder.iterdir())) == 1:
+            write(1)
+        elif step.n_events == 10 or time.monotonic() > deadline:
+            cancel.set()
+    assert seen[0] == ("waiting", 0)
+    assert seen[-1] == ("partial", 10)
+    data = read_reduced(tmp_path / "a.h5")
+    np.testing.assert_allclose(data["detector/ROI_0_sum"], frames[:10, 2:6, 3:9].sum(axis=(1, 2)), rtol=1e-5)
+    assert data.event.values.tolist() == list(range(10))
 
 
 def test_several_detectors_and_an_absent_one(run, frames, tmp_path):

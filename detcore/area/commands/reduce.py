@@ -15,6 +15,8 @@ from detcore.area.commands._reads import FILE, finish
 from detcore.area.runreduction import opened_with, reducing
 from detcore.area.setupfile import Setup
 from detcore.core.console import console, explained
+from detcore.core.follow import Follow
+from detcore.core.source import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
 @click.option("--setup", "setup_file", type=FILE, required=True, help="Setup file (YAML), as the dashboard saves it.")
 @click.option("--output", type=click.Path(dir_okay=False), help="The HDF5 file; by default <run>_reduced.h5 here.")
 @click.option("--follow-setup", is_flag=True, help="Take a new version of the setup file with the next chunk.")
+@click.option("--live", is_flag=True, help="The run is still being written: go on until Ctrl-C.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads; by default one for each core.")
 @explained
-def reduce(run: tuple[str, ...], setup_file: str, output: str | None, follow_setup: bool, threads: int | None) -> None:
+def reduce(
+    run: tuple[str, ...], setup_file: str, output: str | None, follow_setup: bool, live: bool, threads: int | None
+) -> None:
     """Reduce RUN with a setup to a small HDF5 file: one row for each event.
 
     Ctrl-C ends the reading early; what was done until then is kept, marked partial.
@@ -39,6 +44,11 @@ def reduce(run: tuple[str, ...], setup_file: str, output: str | None, follow_set
         msg = f"--output: {target} is the run itself; give another name"
         raise click.UsageError(msg)
     source = opened_with(run[0] if len(run) == 1 else run, Setup.load(setup_file))
+    if live:
+        if not isinstance(source, FileSource):
+            msg = f"--live: expected a file or folder that grows, found {source.key}"
+            raise click.UsageError(msg)
+        source = Follow(source)
     last = _watched(source, setup_file, target, follow_setup=follow_setup, threads=threads)
     left = f", {last.n_left_out} left out by filters" if last.n_left_out else ""
     click.echo(f"wrote {target}: {last.n_events} events{left}")
