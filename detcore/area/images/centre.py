@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 Method = Literal["auto", "rings", "points"]
-SECTORS: Final = 120
+SECTORS: Final = 360
+ARC: Final = 8.0  # px of a ring that make one point, at least
+JOINED: Final = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 18, 20, 24)  # so many sectors may become one
 MAX_RINGS: Final = 10
-MIN_POINTS: Final = 20  # of a ring
+MIN_POINTS: Final = 12  # of a ring
 INLIERS: Final = 0.45  # of a ring's points
 TOLERANCE: Final = 2.0  # px
+TRIMS: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +221,13 @@ def _from_rings(
         where, which = where[kept], which[kept]
         tilted = tilt and len(np.unique(which)) > 1
         fit = fit_circles(where, which, tilt=tilted)
+        for _ in range(TRIMS):  # points that another ring or a gap has drawn aside
+            far = np.abs(fit.distances(where, which))
+            close = far <= max(3 * 1.4826 * float(np.median(far)), 0.2)
+            if close.all() or close.sum() < MIN_POINTS:
+                break
+            where, which = where[close], which[close]
+            fit = fit_circles(where, which, tilt=tilted and len(np.unique(which)) > 1)
         start = (fit.x, fit.y)
     assert fit is not None
     return _centre(fit, where, "rings")
@@ -246,7 +256,8 @@ def ring_points(
     edges = np.arange(0.0, corners.max() + 2)
     seen = integrate(pixels, geometry, good=good, edges=tuple(edges), unit="radius", sectors=SECTORS, errors=None)
     cake, n = seen["intensity"].values, seen["n_valid"].values
-    total = np.nansum(np.where(n > 0, cake * n, 0.0), axis=0)
+    sums = np.where(n > 0, cake * n, 0.0)
+    total = sums.sum(axis=0)
     counts = n.sum(axis=0)
     profile = np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
     peaks = profile_peaks(profile, counts)[:rings]
@@ -254,12 +265,17 @@ def ring_points(
         msg = f"no ring around ({centre[0]:.1f}, {centre[1]:.1f}); give points by hand, or a better start"
         raise ValueError(msg)
     peaks = np.sort(peaks)
-    angles = np.radians(seen["azimuth"].values)
+    angles = seen["azimuth"].values
     found: list[tuple[float, float, int]] = []
     for ring, radius in enumerate(peaks):
         others = np.abs(np.delete(peaks, ring) - radius)
         reach = int(min(max(6.0, 0.015 * radius), (others.min() if len(others) else math.inf) / 2))
-        for place, angle in brightest(cake, n, int(radius), max(reach, 2), angles):
+        joined = next((one for one in JOINED if one * 2 * math.pi * radius / SECTORS >= ARC), JOINED[-1])
+        parts = (SECTORS // joined, joined, -1)
+        ours, several = sums.reshape(parts).sum(axis=1), n.reshape(parts).sum(axis=1)
+        lines = np.divide(ours, several, out=np.full(ours.shape, math.nan), where=several > 0)
+        middle = np.radians(angles.reshape(parts[:2]).mean(axis=1))
+        for place, angle in brightest(lines, several, int(radius), max(reach, 2), middle):
             found.append((centre[0] + place * math.cos(angle), centre[1] + place * math.sin(angle), ring))
     points = np.array([one[:2] for one in found]).reshape(-1, 2)
     return points, np.array([one[2] for one in found], np.int64)
@@ -274,13 +290,16 @@ def brightest(
     whole = (n[:, low:high] > 0).all(axis=1)
     found = []
     for sector in np.flatnonzero(whole):
-        line = window[sector] - np.median(window[sector])
+        line = window[sector] - np.percentile(window[sector], 20)
         top = int(line.argmax())
-        scatter = 1.4826 * float(np.median(np.abs(line)))
-        if not 0 < top < len(line) - 1 or line[top] <= 3 * scatter or line[top] <= 0:
+        step = np.abs(np.diff(line))
+        noise = 1.4826 / math.sqrt(2) * float(np.median(step))
+        if not 0 < top < len(line) - 1 or line[top] <= max(3 * noise, 0):
             continue
-        around = slice(max(top - 2, 0), top + 3)
-        weight = np.maximum(line[around], 0)
-        place = low + 0.5 + float(np.average(np.arange(len(line))[around], weights=weight))
+        above = np.flatnonzero(line <= line[top] / 2)  # the part around the top that is above half of it
+        first = int(above[above < top].max(initial=-1)) + 1
+        end = int(above[above > top].min(initial=len(line)))
+        weight = line[first:end] - line[top] / 2
+        place = low + 0.5 + float(np.average(np.arange(first, end), weights=weight))
         found.append((place, float(angles[sector])))
     return found

@@ -45,6 +45,12 @@ class CircleFit(NamedTuple):
     drift: tuple[float, float]
     residual: float
 
+    def distances(self, points: NDArray[np.float64], rings: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how far (point, 2) x and y are outside the circle of their ring, px; `rings` as in the fit."""
+        _, which = np.unique(rings, return_inverse=True)
+        centres = np.array([self.x, self.y]) + np.outer(self.radii[which] ** 2, self.drift)
+        return np.asarray(np.hypot(*(points - centres).T) - self.radii[which])
+
 
 def algebraic_circle(points: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return x, y and radius of the circle that fits (point, 2) x and y, by linear least squares.

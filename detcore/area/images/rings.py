@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 from scipy.optimize import least_squares
 
 from detcore.area.images.azimuthal import integrate
@@ -218,12 +219,16 @@ def refine(
     found = least_squares(residuals, np.zeros(len(free)), loss="soft_l1", f_scale=1.0)
     left = residuals(found.x)
     normal = found.jac.T @ found.jac
-    if np.linalg.cond(normal) > 1e10:
+    values = start | dict(zip(free, (first + found.x * steps).tolist(), strict=True))
+    try:
+        refined = Geometry.model_validate(values)
+    except ValidationError:  # a value ran away
+        refined = None
+    if refined is None or np.linalg.cond(normal) > 1e10:
         msg = f"the points do not tell {', '.join(free)} apart; free fewer, or take points on more of the rings"
         raise ValueError(msg)
     variance = float((left**2).sum()) / max(len(left) - len(free), 1)
     errors = np.sqrt(np.diag(np.linalg.inv(normal)) * variance) * steps
-    refined = Geometry.model_validate(start | dict(zip(free, (first + found.x * steps).tolist(), strict=True)))
     names = [str(name) for name in free]
     residual = float(np.sqrt(np.mean(left**2)))
     return Refined(refined, dict(zip(names, errors.tolist(), strict=True)), residual, where, spacing)
