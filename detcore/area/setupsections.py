@@ -101,7 +101,7 @@ class ProjectionSection(Section):
     Parameters
     ----------
     axis
-        The axis that vanishes; -1 is the last, that is x.
+        The axis that vanishes; -1: all of them, which leaves one number.
     mean
         Whether the sum is divided by the number of valid pixels.
     thresADU
@@ -112,7 +112,7 @@ class ProjectionSection(Section):
         Whether what is above the threshold counts as 1.
     """
 
-    axis: Literal[-3, -2, -1, 0, 1, 2] = -1
+    axis: Literal[-1, 0, 1, 2] = -1
     name: Name | None = None
     mean: bool = False
     thresADU: float | Limits | None = None
@@ -279,9 +279,9 @@ class SparsifySection(Section):
 
 
 class ImageSection(Section):
-    """The assembled image of each event (imageFunc): which coordinates place the pixels, and the shape."""
+    """The assembled image of each event (imageFunc), and its shape; with `coords` x, y its rows follow x, as LCLS has it."""
 
-    coords: tuple[Name, Name] = ("x", "y")
+    coords: tuple[Name, Name] | None = None
     imgShape: tuple[Size, Size] | None = None
 
 
