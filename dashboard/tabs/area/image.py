@@ -44,6 +44,8 @@ class ImagePanel:
         self._want, self._wall = want, wall
         self._quiet = False
         self._shown: object = None
+        self._limits: tuple[float, float] | None = None
+        self._limits_of: object = None
         self._frames = 0
         self.image = ImageView(run=run, log=True, wall=wall)
         self.figure = plot = self.image.figure
@@ -134,7 +136,9 @@ class ImagePanel:
 
     def fill(self, picture: Picture, evaluation: Evaluation | None, look: Look) -> None:
         """Draw the image with the colours and the rings that are wished."""
-        limits = evaluation.limits if evaluation is not None else None
+        if evaluation is not None and evaluation.limits is not None:
+            self._limits, self._limits_of = evaluation.limits, evaluation.picture
+        limits = self._limits if self._limits_of is picture else None
         key = (picture, look.scale, limits)
         if key == self._shown:
             return

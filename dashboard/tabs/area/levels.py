@@ -36,10 +36,7 @@ def counted(values: NDArray[Any], good: NDArray[np.bool_] | None) -> tuple[NDArr
     good
         (y, x), or None for all.
     """
-    used = values[good] if good is not None else values.ravel()
-    step = max(1, used.size // SAMPLES)
-    used = used[::step].astype(np.float64)
-    used = used[np.isfinite(used)]
+    used, step = sampled(values, good, SAMPLES)
     if not used.size:
         return np.zeros(0), np.zeros(0, np.int64)
     low, high = (float(end) for end in np.percentile(used, [0.02, 99.98]))
@@ -52,6 +49,16 @@ def counted(values: NDArray[Any], good: NDArray[np.bool_] | None) -> tuple[NDArr
     ends = (low - 0.5, high + 0.5) if whole and high - low < BINS else (low, high)
     counts, edges = np.histogram(used, max(count, 1), ends)
     return edges, counts * step
+
+
+def sampled(values: NDArray[Any], good: NDArray[np.bool_] | None, most: int) -> tuple[NDArray[np.float64], int]:
+    """Return every so many of the good finite values, about `most`, and how many one stands for."""
+    step = max(1, values.size // most)
+    used = values.ravel()[::step]
+    if good is not None:
+        used = used[good.ravel()[::step]]
+    used = used.astype(np.float64)
+    return used[np.isfinite(used)], step
 
 
 class Levels:

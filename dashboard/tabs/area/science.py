@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.tabs.area.drawn import roi_region
-from dashboard.tabs.area.levels import counted
+from dashboard.tabs.area.levels import counted, sampled
 from dashboard.tabs.area.panels import digits
 from dashboard.tabs.area.profilepanel import CAKE, section_of
 from dashboard.tabs.area.roipanel import ends_of
@@ -101,7 +101,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is computed, apart from what always is."""
+    """What is computed, apart from what always is; `quick` leaves out what may stand still while a shape is dragged."""
 
     panel: str = "mask"
     cake: bool = False
@@ -111,6 +111,7 @@ class Wish:
     highest: float = 99.7
     low: float | None = None
     high: float | None = None
+    quick: bool = False
 
 
 @dataclass(eq=False)
@@ -119,6 +120,8 @@ class Evaluation:
 
     Parameters
     ----------
+    title, picture
+        Of what it is.
     raster
         (y, x) bits of the assembled image; `raw` in the shape of a raw frame, `good_raw` true where it rejects nothing.
     counts
@@ -142,6 +145,7 @@ class Evaluation:
     """
 
     title: str = ""
+    picture: Picture | None = None
     raster: NDArray[np.uint32] | None = None
     raw: NDArray[np.uint32] | None = None
     good_raw: NDArray[np.bool_] | None = None
@@ -161,7 +165,7 @@ class Evaluation:
 
 def evaluate(picture: Picture, facts: Facts, setup: area.Setup, arrays: Mapping[str, Any], wish: Wish) -> Evaluation:
     """Work out what is shown; what goes wrong with one part is told there and does not hide the others."""
-    found = Evaluation(title=f"of {picture.title[:1].lower()}{picture.title[1:]}")
+    found = Evaluation(title=f"of {picture.title[:1].lower()}{picture.title[1:]}", picture=picture)
     raw, found.failed, problem = raster_of(facts, setup, arrays)
     found.raw = raw
     if problem:
@@ -170,8 +174,9 @@ def evaluate(picture: Picture, facts: Facts, setup: area.Setup, arrays: Mapping[
     found.raster = assembled(raw, facts.detector, picture)
     found.counts = counts_of(raw)
     good = good_pixels(found.raster)
-    found.limits = limits_of(picture.values, good, wish)
-    found.edges, found.histogram = counted(picture.values, good)
+    if not wish.quick:
+        found.limits = limits_of(picture.values, good, wish)
+        found.edges, found.histogram = counted(picture.values, good)
     _regions(found, picture, setup, good)
     if wish.panel == "profile":
         _profile(found, picture, facts, setup, wish)
@@ -216,17 +221,16 @@ def assembled(raw: NDArray[np.uint32], detector: area.Detector, picture: Picture
 
 def counts_of(raster: NDArray[np.uint32]) -> dict[str, int]:
     """Return how many pixels are masked, then how many have which bit."""
-    counts = {"masked": int(np.count_nonzero(~good_pixels(raster)))}
+    counts = {"masked": int(raster.size - np.count_nonzero(good_pixels(raster)))}
+    there = int(np.bitwise_or.reduce(raster, axis=None))
     for name, bit in BITS.items():
-        counts[name] = int(np.count_nonzero(raster & np.uint32(1 << bit)))
+        counts[name] = int(np.count_nonzero(raster & np.uint32(1 << bit))) if there >> bit & 1 else 0
     return counts
 
 
 def limits_of(values: NDArray[Any], good: NDArray[np.bool_], wish: Wish) -> tuple[float, float] | None:
     """Return the values of the first and last colour: given, or percentiles of the good pixels."""
-    used = values[good]
-    used = used[:: max(1, used.size // SAMPLES)]
-    used = used[np.isfinite(used)]
+    used = sampled(values, good, SAMPLES)[0]
     if not used.size:
         return None
     low, high = (float(end) for end in np.percentile(used, sorted((wish.lowest, wish.highest))))

@@ -259,6 +259,7 @@ class Tab(Editing):
         look = self.look
         return Wish(
             panel, look.cake, look.rings, look.calibrant, look.lowest, look.highest, look.low, look.high,
+            quick=self.dragged is not None,
         )  # fmt: skip
 
     def _arrays_for(self, facts: Any, data: Any) -> dict[str, Any]:
@@ -296,6 +297,8 @@ class Tab(Editing):
         if self.wall:
             return
         self.image.picked(self.work.points)
+        if evaluation.limits is None:
+            return  # a shape is being dragged, or nothing is left
         self.levels.fill(evaluation.edges, evaluation.histogram, f"Value of a pixel ({picture.unit})", evaluation.title)
         self.levels.show(evaluation.limits, self.threshold(), (look.lowest, look.highest))
 
