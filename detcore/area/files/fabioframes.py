@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import threading
 import warnings
 from functools import lru_cache
@@ -111,6 +112,7 @@ def _image(path: str, *state: int) -> Any:
     del state
     import fabio  # noqa: PLC0415 - an extra that need not be installed
 
+    logging.getLogger("fabio").setLevel(logging.ERROR)  # it comments on every head that lacks something
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return fabio.open(path)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_LINKS: Final = 16  # one after the other
 MAX_ITEM: Final = 1 << 16  # bytes of one element
 MAX_DEPTH: Final = 8
-MAX_OBJECTS: Final = 4000  # looked at in search of something
+MAX_OBJECTS: Final = 2000  # looked at in search of something
 _UNITS = {
     "s": 1.0, "ms": 1e-3, "millisecond": 1e-3, "us": 1e-6, "ns": 1e-9,
     "m": 1.0, "meter": 1.0, "metre": 1.0, "cm": 1e-2, "mm": 1e-3, "millimeter": 1e-3, "um": 1e-6, "micrometer": 1e-6,

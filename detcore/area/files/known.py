@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,8 +23,13 @@ FORMATS: Final[tuple[Format, ...]] = (Hdf5Frames(), NpyFrames(), TiffFrames(), F
 SUFFIXES: Final = tuple(dict.fromkeys(suffix for one in FORMATS for suffix in one.suffixes))
 _START = 4096  # bytes
 _REMEMBERED = 2048  # files
+_LARGEST = 1 << 29  # bytes of arrays that are remembered
+_PATIENCE = 1.0  # s; a file that could not be read is tried again after that: another one that it needs may have come
 _State = tuple[int, int, int] | None
-_seen: OrderedDict[tuple[str, Options, tuple[str, ...]], tuple[dict[str, _State], Contents]] = OrderedDict()
+_Key = tuple[str, Options, tuple[str, ...]]
+_seen: OrderedDict[_Key, tuple[dict[str, _State], Contents]] = OrderedDict()
+_held = [0]  # bytes of arrays in all of them
+_failed: dict[_Key, tuple[float, _State, Exception]] = {}
 _guard = threading.Lock()
 
 
@@ -64,15 +70,36 @@ def look(path: str, options: Options, peers: tuple[str, ...] = ()) -> Contents:
         known = _seen.get(key)
     if known is not None and all(_state(one) == state for one, state in known[0].items()):
         return known[1]
-    before = _state(path)
-    contents = format_of(path).look(path, options, near)
+    before, now = _state(path), time.monotonic()
+    when, state, known_error = _failed.get(key, (0.0, None, None))
+    if known_error is not None and state == before and now - when < _PATIENCE:
+        raise known_error.with_traceback(None)
+    try:
+        contents = format_of(path).look(path, options, near)
+    except (OSError, ValueError) as error:
+        with _guard:
+            if len(_failed) >= _REMEMBERED:
+                _failed.clear()
+            _failed[key] = (time.monotonic(), before, error)
+        raise
     needed = {one.path for one in contents.stacks} | {one.part for one in contents.problems}
     states = {one: _state(one) for one in needed} | {path: before}
     with _guard:
+        _forget(key)
         _seen[key] = (states, contents)
-        while len(_seen) > _REMEMBERED:
-            _seen.popitem(last=False)
+        _held[0] += _size(contents)
+        while len(_seen) > _REMEMBERED or (len(_seen) > 1 and _held[0] > _LARGEST):
+            _forget(next(iter(_seen)))
     return contents
+
+
+def _forget(key: _Key) -> None:
+    entry = _seen.pop(key, None)
+    _held[0] -= 0 if entry is None else _size(entry[1])
+
+
+def _size(contents: Contents) -> int:
+    return sum(getattr(one, "nbytes", 0) for one in [*contents.columns.values(), *contents.facts.values()])
 
 
 def _state(path: str) -> _State:

@@ -166,7 +166,8 @@ def _cut(array: NDArray[Any], bounds: NDArray[Any] | None, shape: tuple[int, ...
         return array
     if bounds is None or array.ndim < len(bounds):
         return None
-    window: Any = (Ellipsis, *(slice(int(max(low, 0)), int(min(high, 1 << 30))) for low, high in bounds))
+    edges = np.clip(np.nan_to_num(bounds.astype(np.float64)), 0, 1 << 30).astype(np.int64)  # 1e6: to the end
+    window: Any = (Ellipsis, *(slice(int(low), int(high)) for low, high in edges))
     cut = array[window]
     lead = cut.shape[: cut.ndim - len(bounds)]
     size = int(np.prod(shape))
