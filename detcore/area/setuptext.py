@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 from pydantic import BaseModel
 
-from detcore.core.parameters import InvalidParameters, mapping_from_yaml
+from detcore.core.parameters import MAX_NESTING, InvalidParameters, mapping_from_yaml
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where PyYAML has it: ten times faster
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where PyYAML has it: several times faster
 MAX_LINES = 5
 BASIC = {"int", "float", "str", "bool"}  # how pydantic calls them in the path of an error
 
@@ -26,15 +26,28 @@ def values_from_text(text: str) -> dict[str, Any]:
     InvalidParameters
         With the line of the second one; or as for `mapping_from_yaml`.
     """
-    again = _key_twice(text)
+    again, plain = _scanned(text)
     if again:
         msg = f"line {again[1]}: the key {again[0]!r:.80} is there a second time; keep one of them"
         raise InvalidParameters(msg)
-    return mapping_from_yaml(text)
+    if plain:
+        loader = LOADER(text)
+        try:
+            values = loader.get_single_data()
+        except (yaml.YAMLError, ValueError):  # ValueError: what looks like a date, but is none
+            values = None
+        finally:
+            loader.dispose()
+        if isinstance(values, dict):
+            return values
+    return mapping_from_yaml(text)  # slower; says what is wrong
 
 
-def _key_twice(text: str) -> tuple[str, int] | None:
-    """Return the first key that its mapping has already, with its line."""
+def _scanned(text: str) -> tuple[tuple[str, int] | None, bool]:
+    """Return the first key that its mapping has already, with its line; and whether the text may be read as it is.
+
+    It may not if it cannot be parsed, uses references or is nested too deeply.
+    """
     open_nodes: list[tuple[set[str] | None, list[bool]]] = []  # the keys of a mapping, and whether a key comes next
     try:
         for event in yaml.parse(text, LOADER):
@@ -42,19 +55,22 @@ def _key_twice(text: str) -> tuple[str, int] | None:
             if isinstance(event, yaml.CollectionEndEvent):
                 open_nodes.pop()
                 continue
+            if isinstance(event, yaml.AliasEvent) or len(open_nodes) > MAX_NESTING:
+                return None, False
             if isinstance(event, yaml.NodeEvent):
                 if keys is not None and is_key[0] and isinstance(event, yaml.ScalarEvent):
                     if event.value in keys:
-                        return event.value, event.start_mark.line + 1
+                        mark = event.start_mark
+                        return (event.value, mark.line + 1 if mark else 0), False
                     keys.add(event.value)
                 is_key[0] = not is_key[0]
             if isinstance(event, yaml.MappingStartEvent):
                 open_nodes.append((set(), [True]))
             elif isinstance(event, yaml.SequenceStartEvent):
                 open_nodes.append((None, [False]))
-    except yaml.YAMLError:
-        return None  # `mapping_from_yaml` says it better
-    return None
+    except (yaml.YAMLError, ValueError):
+        return None, False
+    return None, True
 
 
 def explained(error: ValidationError, model: type[BaseModel]) -> str:
