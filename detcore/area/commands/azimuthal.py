@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
+from detcore.area.averaging import Calibrated, TakeEvents, calibration_of, resolved
 from detcore.area.commands._reads import finish, reads
 from detcore.area.commands.centre import mean_frame
 from detcore.area.files.poni import read_poni
 from detcore.area.images.azimuthaloptions import AzimuthalOptions
 from detcore.area.integration import azimuthal_series
+from detcore.area.pipeline import prepared
 from detcore.area.products import write_all
 from detcore.core.console import explained, watch
 from detcore.core.parameters import InvalidParameters, options
@@ -41,19 +44,23 @@ def azimuthal(
 
     Options win over the setup, which gives geometry, mask and bins.
     """
-    detector = source.detector()
+    plain = setup.with_mask(())
+    detector = prepared(source.detector(), plain)
     if poni is not None:
         setup = setup.with_(geometry=read_poni(poni, detector.image_shape))
     context = click.get_current_context().params
     given = {name: getattr(parameters, name) for name in AzimuthalOptions.model_fields if _told(context, name)}
     looks = any(getattr(one, "image", None) == "image" for one in setup.mask if one.enabled)
-    image = mean_frame(source, detector, LOOKED_AT)[0] if looks else None
+    image = mean_frame(source, setup, LOOKED_AT)[0] if looks else None
+    calibration = calibration_of(detector, setup.common_mode, source)
+    taken = TakeEvents(filters=resolved(source, setup.filters))
+    dtype = source.schema()["data"].dtype if calibration.raw else np.float32
     try:
-        reduction = azimuthal_series(
-            setup, detector, per_frame=per_frame, dtype=source.schema()["data"].dtype, image=image, **given
-        )
+        reduction = azimuthal_series(setup, detector, per_frame=per_frame, dtype=dtype, image=image, **given)
     except InvalidParameters as error:
         raise click.BadParameter(str(error)) from None
+    steps = [*([taken] if setup.filters else []), Calibrated(calibration=calibration)]
+    reduction = reduction.after(*steps)
     done = watch(source, reduction, threads=threads)
     data = done.labelled()
     name = f"{Path(source.files()[0]).stem}_azimuthal"

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from detcore.area.averaging import average as averaged
 from detcore.area.commands._reads import finish, reads
 from detcore.area.files.poni import read_poni, write_poni
 from detcore.area.images.calibrants import CALIBRANTS
 from detcore.area.images.geometry import Geometry
 from detcore.area.images.rings import FREE, calibrate, match_distance
 from detcore.area.integration import find_centre, good_of
+from detcore.area.pipeline import prepared
 from detcore.core.console import explained
-from detcore.core.source import ChunkRef, Problem
+from detcore.core.run import problems_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from detcore.area.images.centre import Centre
     from detcore.area.images.rings import Refined
     from detcore.area.setupfile import Setup
+    from detcore.core.source import Problem
 
 
 class _Points(click.ParamType[Any]):
@@ -64,9 +67,9 @@ def centre(
     save_setup: str | None, save_poni: str | None,
 ) -> None:  # fmt: skip
     """Find where the beam meets the detector in the average of RUN."""
-    detector = source.detector()
+    detector = prepared(source.detector(), setup.with_mask(()))
     shape = detector.image_shape
-    image, problems = mean_image(source, detector, setup, frames)
+    image, problems = mean_image(source, setup, frames)
     groups = [np.array(one) for one in points]
     picked = groups[0] if len(groups) == 1 else groups or None
     found = find_centre(image, picked, "points" if groups else method, **({"tilt": True} if tilt else {}))
@@ -89,48 +92,20 @@ def centre(
     finish(problems)
 
 
-def mean_image(source: Any, detector: Any, setup: Setup, frames: int) -> tuple[NDArray[np.float32], list[Problem]]:
-    """Return the mean of the first frames, assembled (y, x), nan where masked; and what could not be read."""
-    mean, problems = mean_frame(source, detector, frames)
+def mean_image(source: Any, setup: Setup, frames: int) -> tuple[NDArray[np.float32], list[Problem]]:
+    """Return the mean of the first calibrated frames, assembled (y, x), nan where masked; and what could not be read."""
+    mean, detector, problems = mean_frame(source, setup, frames)
     good = good_of(setup, detector.shape, detector, mean)
-    if detector.pedestal is not None and detector.pedestal.ndim == mean.ndim:
-        mean = mean - detector.pedestal
     if good is not None:
-        mean[~good] = np.nan
+        mean = np.where(good, mean, np.float32(np.nan))
     return np.asarray(detector.assemble(mean)), problems
 
 
-def mean_frame(source: Any, detector: Any, frames: int) -> tuple[NDArray[np.float32], list[Problem]]:
-    """Return the mean of the valid values of the first frames, raw shape, nan where there is none; and problems.
-
-    Raises
-    ------
-    ValueError
-        No frame could be read.
-    """
-    sums, counts, seen, problems = np.zeros(detector.shape), np.zeros(detector.shape, np.int64), 0, []
-    for ref in source.plan():
-        if not isinstance(ref, ChunkRef):
-            problems += [ref] if isinstance(ref, Problem) else []
-            continue
-        for frame in source.read(ref, frozenset({"data"}))["data"].values[: frames - seen]:
-            there = np.isfinite(frame) if frame.dtype.kind == "f" else _in_limits(frame, detector)
-            sums += np.where(there, frame, 0)
-            counts += there
-            seen += 1
-        if seen >= frames:
-            break
-    if seen == 0:
-        msg = f"no frame could be read: {'; '.join(map(str, problems[:3])) or 'the run is empty'}"
-        raise ValueError(msg)
-    mean = np.divide(sums, counts, out=np.full(detector.shape, math.nan), where=counts > 0)
-    return mean.astype(np.float32), problems
-
-
-def _in_limits(frame: NDArray[Any], detector: Any) -> NDArray[np.bool_]:
-    low = -math.inf if detector.underload is None else detector.underload
-    high = math.inf if detector.saturation is None else detector.saturation
-    return (frame >= low) & (frame <= high)
+def mean_frame(source: Any, setup: Setup, frames: int) -> tuple[NDArray[np.float32], Any, list[Problem]]:
+    """Return the mean of the first calibrated frames (raw shape, nan where there is none), the detector, and problems."""
+    plain = setup.with_mask(())  # its thresholds look at this mean
+    data = averaged(source, plain, n_events=frames)
+    return data["mean"].values.astype(np.float32), prepared(source.detector(), plain), list(problems_of(data))
 
 
 def _geometry(setup: Setup, detector: Any, other: Geometry | None) -> Geometry:
