@@ -1,0 +1,131 @@
+"""The commands that average and reduce, as people call them."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+from detcore.cli import main
+
+N, SHAPE = 12, (8, 10)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return np.random.default_rng(2).normal(20, 3, (N, *SHAPE)).astype(np.float32)
+
+
+@pytest.fixture
+def run(tmp_path, frames):
+    path = tmp_path / "run7.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/instrument/detector/data"] = frames
+        file["entry/events/laser"] = (np.arange(N) % 2).astype(np.uint8)
+    return path
+
+
+@pytest.fixture
+def setup(tmp_path):
+    path = tmp_path / "setup.yaml"
+    path.write_text("rois: [{name: ROI_0, bounds: [[1, 3], [2, 5]]}]\nsums: [calib]\n")
+    return path
+
+
+def call(*arguments, code=0):
+    done = CliRunner().invoke(main, ["area", *map(str, arguments)])
+    assert done.exit_code == code, done.output + repr(done.exception)
+    return done.output
+
+
+def test_the_verbs():
+    output = call("--help")
+    for verb in ("average", "azimuthal", "centre", "info", "mask", "pedestal", "reduce"):
+        assert f"  {verb}" in output
+        call(verb, "--help")
+    assert "No such command" in call("nonsense", code=2)
+
+
+def test_reduce(run, setup, frames, tmp_path):
+    output = call("reduce", run, "--setup", setup, "--output", tmp_path / "small.h5")
+    assert "12 events" in output
+    with h5py.File(tmp_path / "small.h5") as file:
+        np.testing.assert_allclose(file["detector/ROI_0_sum"], frames[:, 1:3, 2:5].sum(axis=(1, 2)), rtol=1e-6)
+        assert json.loads(file.attrs["provenance"])["source"] == str(run)
+
+
+def test_reduce_writes_here_by_default(run, setup, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call("reduce", run, "--setup", setup)
+    assert (tmp_path / "run7_reduced.h5").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("roi: []", "rois"),
+        ("version: 2", "version"),
+        ("filters: [{field: motor, low: 1}]", "no column 'motor'"),
+        ("filters: [{field: laser, low: 5}]", "left out"),
+        ("azimuthal: {bins: 9}", "geometry"),
+    ],
+)
+def test_reduce_explains_a_setup_that_does_not_fit(run, tmp_path, text, words):
+    setup = tmp_path / "bad.yaml"
+    setup.write_text(text)
+    output = call("reduce", run, "--setup", setup, "--output", tmp_path / "x.h5", code=1)
+    assert words in " ".join(output.split())
+    assert "Traceback" not in output
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_reduce_never_writes_over_the_run(run, setup):
+    assert "is the run itself" in call("reduce", run, "--setup", setup, "--output", run, code=2)
+
+
+def test_a_bad_chunk_is_told_and_the_rest_is_there(run, setup, tmp_path):
+    other = tmp_path / "run8.h5"
+    other.write_bytes(b"no frames")
+    output = call("reduce", run, other, "--setup", setup, "--output", tmp_path / "s.h5", code=1)
+    assert "12 events" in output
+    assert "1 problem" in output
+
+
+def test_average(run, frames, tmp_path):
+    output = call(
+        "average", run, "--output", tmp_path / "out", "--only", "laserOn", "--format", "nc", "--format", "png"
+    )
+    assert "6 frames of detector, common mode -1" in output
+    with xr.open_dataset(tmp_path / "out" / "run7_average.nc", engine="h5netcdf") as data:
+        np.testing.assert_allclose(data["mean"], frames[1::2].mean(axis=0), rtol=1e-6)
+        assert json.loads(data.attrs["provenance"])["inputs"]
+    assert (tmp_path / "out" / "run7_average.png").is_file()
+
+
+def test_average_of_turned_frames(run, frames, tmp_path):
+    call(
+        "average",
+        run,
+        "--orientation",
+        4,
+        "--detector",
+        "cam",
+        "--output",
+        tmp_path,
+        "--events",
+        2,
+        "--name",
+        "a",
+        "--format",
+        "npy",
+    )
+    np.testing.assert_allclose(np.load(tmp_path / "a_mean.npy"), frames[:2, ::-1].mean(axis=0), rtol=1e-6)
+
+
+def test_average_explains(run):
+    assert "needs the noise" in call("average", run, "--noise-threshold", 3, code=1)
+    assert "no event is left" in call("average", run, "--skip", 99, code=1)
