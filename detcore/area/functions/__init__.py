@@ -14,6 +14,7 @@ from detcore.area.functions.detobject import getUserEnvData as getUserEnvData
 from detcore.area.functions.droplets import dropletFunc as dropletFunc
 from detcore.area.functions.fits import SvdFit as SvdFit
 from detcore.area.functions.fits import fitCenter as fitCenter
+from detcore.area.functions.fits import svdFit as svdFit
 from detcore.area.functions.images import PolynomialCurveCorrection as PolynomialCurveCorrection
 from detcore.area.functions.images import image_from_dat as image_from_dat
 from detcore.area.functions.images import imageFunc as imageFunc

@@ -155,3 +155,7 @@ class SvdFit(DetObjectFunc):
         if self._whole:
             out["reconstructed"] = np.squeeze(self._fit.reconstruct(coefficients))
         return out
+
+
+svdFit = SvdFit
+"""As the original writes it."""
