@@ -129,7 +129,7 @@ def test_links_that_lead_nowhere(tmp_path):
 @pytest.mark.parametrize(
     "filters", [{}, {"compression": "gzip", "shuffle": True}, dict(hdf5plugin.Bitshuffle(cname="lz4"))]
 )
-@pytest.mark.parametrize("chunk", [None, (1, 14, 18), (4, 7, 18)])
+@pytest.mark.parametrize("chunk", [None, (1, 14, 18), (4, 14, 18), (4, 7, 18)])
 @pytest.mark.parametrize("dtype", [">u2", "i4", "f4"])
 def test_any_named_data_set(tmp_path, frames, filters, chunk, dtype):
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -144,6 +144,8 @@ def test_any_named_data_set(tmp_path, frames, filters, chunk, dtype):
     assert np.array_equal(found, frames)
     assert found.dtype.isnative
     assert np.array_equal(source.frame(10), frames[10])
+    some = open_files(tmp_path / "a.h5", dataset="deep/inside/images", frames=(1, 10, 4))
+    assert np.array_equal(data_of(some), frames[1:10:4])
     with pytest.raises(UnknownFormat, match=r"no data set 'deep/none'; data sets of frames in the file: /deep/inside"):
         open_files(tmp_path / "a.h5", dataset="deep/none").schema()
 

@@ -26,6 +26,7 @@ FORMAT_MODULES = {
     Path("detcore/area/files/calibfiles.py"),
     Path("detcore/area/files/euxfel.py"),
     Path("detcore/area/files/hdf5.py"),
+    Path("detcore/area/files/hdf5chunks.py"),
     Path("detcore/area/files/hdf5facts.py"),
     Path("detcore/area/files/hdf5frames.py"),
     Path("detcore/area/files/hdf5layout.py"),

@@ -10,6 +10,7 @@ import numpy as np
 from detcore.area.files import euxfel, smalldata
 from detcore.area.files.formats import Contents, Options, Stack, native
 from detcore.area.files.hdf5 import opened, walk_to
+from detcore.area.files.hdf5chunks import decoded, raw_chunks
 from detcore.area.files.hdf5facts import columns_of, facts_of, home_of
 from detcore.area.files.hdf5layout import Place, names_of, stacks_of
 from detcore.core.source import Match, Problem
@@ -109,10 +110,23 @@ def _read(stack: Stack, place: Place, rows: slice) -> NDArray[Any]:
         if not isinstance(item, h5py.Dataset):
             msg = f"{stack.path}:{place.dataset}: was there before, and is not now; open the file again"
             raise ValueError(msg)  # noqa: TRY004 - the file is wrong, not the type of an argument
+        what = f"{stack.path}:{place.dataset}: frames {low} to {high - 1} cannot be decoded"
         try:
-            values = item[()][None][: high - low] if place.one else item[place.first + low : place.first + high : step]
+            stored = None if place.one else raw_chunks(item, place.first + low, place.first + high)
+            if stored is None:
+                values = (
+                    item[()][None][: high - low] if place.one else item[place.first + low : place.first + high : step]
+                )
+                return native(np.asarray(values)).reshape(-1, *stack.shape)
+            chunks, dtype = item.chunks, item.dtype
         except OSError as error:
-            words = " ".join(str(error).split())[:200]
-            msg = f"{stack.path}:{place.dataset}: frames {low} to {high - 1} cannot be decoded: {words}"
+            msg = f"{what}: {' '.join(str(error).split())[:200]}"
             raise OSError(msg) from error
-    return native(np.asarray(values)).reshape(-1, *stack.shape)
+    try:
+        whole = [native(decoded(raw, stored[1], chunks, dtype)) for raw in stored[0]]
+    except OSError as error:
+        msg = f"{what}: {error}"
+        raise OSError(msg) from error
+    begin = (place.first + low) % chunks[0]
+    joined = whole[0] if len(whole) == 1 else np.concatenate(whole)
+    return joined[begin : begin + high - low : step].reshape(-1, *stack.shape)
