@@ -18,6 +18,7 @@ from detcore.area.reductions import Average
 from detcore.area.source import open_files, probe
 from detcore.core.parameters import Parameters
 from detcore.core.source import Instrument
+from detcore.image import warm as warm_shapes
 
 if TYPE_CHECKING:
     from detcore.core.reduction import Reduction
@@ -48,6 +49,7 @@ def commands() -> Any:
 def warm() -> None:
     """Compile the kernels, on small frames of the types that detectors have."""
     integration.warm()
+    warm_shapes()
     functions.warm()
     for dtype in (np.uint16, np.float32):
         frames = np.zeros((2, 4, 6), dtype)

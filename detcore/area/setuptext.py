@@ -40,7 +40,13 @@ def values_from_text(text: str) -> dict[str, Any]:
             loader.dispose()
         if isinstance(values, dict):
             return values
-    return mapping_from_yaml(text)  # slower; says what is wrong
+    try:
+        return mapping_from_yaml(text)  # slower; says what is wrong
+    except InvalidParameters:
+        raise
+    except ValueError as error:
+        msg = f"not readable as YAML: {error}"
+        raise InvalidParameters(msg) from None
 
 
 def _scanned(text: str) -> tuple[tuple[str, int] | None, bool]:
@@ -95,7 +101,9 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             lines.append(f"unknown key {where!r:.120}: {hint}")
         else:
-            lines.append(f"{where:.120}: {item['msg'][:300]}, found {item['input']!r:.80}")
+            lines.append(
+                f"{where:.120}: {item['msg'][:300].replace('valid tuple', 'list')}, found {item['input']!r:.80}"
+            )
     more = f"; and {len(found) - MAX_LINES} more" if len(found) > MAX_LINES else ""
     return "; ".join(lines) + more
 

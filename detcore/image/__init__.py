@@ -25,6 +25,7 @@ from detcore.image.operations import ThresholdOperation as ThresholdOperation
 from detcore.image.operations import good_pixels as good_pixels
 from detcore.image.panels import Panels as Panels
 from detcore.image.pixelmask import PixelMask as PixelMask
+from detcore.image.pixelmask import warm as warm
 from detcore.image.region import Annulus as Annulus
 from detcore.image.region import AnyRegion as AnyRegion
 from detcore.image.region import Brush as Brush

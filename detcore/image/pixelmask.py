@@ -16,7 +16,8 @@ from detcore.core.paths import atomic
 from detcore.image.checks import checked_raw_shape, read_model
 from detcore.image.fileoperation import FileOperation
 from detcore.image.maskfiles import DATASET, read_declared, write_pixel_mask
-from detcore.image.operations import AnyOperation, good_pixels
+from detcore.image.operations import AnyOperation, RegionOperation, good_pixels
+from detcore.image.region import Brush, Ellipse, Polygon
 
 if TYPE_CHECKING:
     import os
@@ -223,3 +224,14 @@ class PixelMask(BaseModel):
             msg = "not a pixel mask: shape: Field required; null if the mask is for any detector"
             raise ValueError(msg)
         return read_model(TypeAdapter(cls), values, "a pixel mask")
+
+
+def warm() -> None:
+    """Compile what the first drawn shape needs."""
+    shapes = (
+        Polygon(vertices=[(0, 0), (3, 0), (0, 3)]),
+        Ellipse(x=1, y=1, a=2, b=1),
+        Brush(radius=1, strokes=[[(1, 1), (2, 2)]]),
+    )
+    PixelMask(shape=(4, 5), operations=tuple(RegionOperation(region=one) for one in shapes)).raster()
+    shapes[0].contains(1, 1)
