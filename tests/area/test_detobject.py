@@ -13,10 +13,12 @@ from detcore.area.functions import (
     NullDetObject,
     ROIFunc,
     StoredSum,
+    dropletFunc,
     flat_results,
     getUserData,
     getUserEnvData,
     projectionFunc,
+    sparsifyFunc,
     warm,
 )
 from detcore.area.functions.calibration import gain_ranges
@@ -390,3 +392,46 @@ def test_a_misspelt_part_is_an_error_and_no_empty_sum():
 
 def test_warming_up_needs_nothing():
     warm()
+
+
+# ---- real frames
+
+
+def test_a_real_epix10ka_quad(shared):
+    found = np.load(shared / "data" / "area" / "epix10ka_quad_raw.npz")
+    raw = found["raw"]
+    shape = raw.shape[1:]
+    first = (raw[0] & 0x3FFF).astype(np.float32)
+    pedestal = np.stack([np.zeros(shape), first])  # all pixels of this run have the gain bit
+    facts = Detector(name="quad", type="epix10kquad", shape=shape, pedestal=pedestal)
+    plain, columns = (DetObject("quad", facts, 109, common_mode=number, gain_index=(0, 1)) for number in (80, 84))
+    for det in (plain, columns):
+        det.getData(raw[1])
+    wanted = (raw[1] & 0x3FFF).astype(np.float32) - first
+    np.testing.assert_array_equal(plain.evt.dat, wanted)
+    groups = wanted.reshape(4, 2, 176, 384)
+    median = np.median(groups, axis=2, keepdims=True)
+    corrected = np.where(np.abs(median) < 10, groups - median, groups).reshape(shape)
+    np.testing.assert_allclose(columns.evt.dat, corrected, atol=1e-4)
+    wrong = DetObject("quad", facts, 109, common_mode=-1)
+    wrong.getData(raw[1])
+    np.testing.assert_array_equal(wrong.evt.dat, raw[1] & 0x3FFF)
+    bits = DetObject("quad", facts, 109, common_mode=-2)
+    bits.getData(raw[1])
+    np.testing.assert_array_equal(bits.evt.dat, raw[1])
+    with pytest.raises(ValueError, match="constants are for 2 gains, but entry 5 is asked for"):
+        DetObject("quad", facts, 109, gain_index=(3, 5))
+
+
+def test_a_real_cspad_with_peaks(shared):
+    frame = np.load(shared / "data" / "area" / "cspad2x1_bragg.npy")
+    det = DetObject("cspad", Detector(name="cspad", type="cspad2x1", shape=frame.shape), 10)
+    assert det.common_mode == 1
+    assert det.mask[0, 0] == 0  # unbonded, and on the rim
+    assert not det.mask[:, 193:195].any()
+    droplets = dropletFunc(threshold=200, thresholdLow=60, useRms=False)
+    droplets.addFunc(sparsifyFunc(nData=0))
+    det.addFunc(droplets)
+    det.getData(frame)
+    found = det.processFuncs()["droplet"]
+    assert found["nDroplets"] == len(det.results()["ragged_droplet_sparse_row"]) > 5

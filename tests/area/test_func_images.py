@@ -69,13 +69,15 @@ def test_indices_corrections_and_masks_of_ones_own():
     own = np.ones(SHAPE)
     own[0] = 0
     func = imageFunc(coords={"row": iy, "col": ix}, imgShape=(20, 5), correction=np.full(SHAPE, 2.0), mask=own)
-    det, found = loop(func, frame=frame)
+    _, found = loop(func, frame=frame)
     assert found["image_img"].shape == (20, 8)
     wanted = np.full((20, 8), np.nan)
     wanted[iy[1], ix[1]] = frame[1] / 2
     np.testing.assert_allclose(found["image_img"], wanted)
     with pytest.raises(ValueError, match="the indices must have the shape of a frame"):
         loop(imageFunc(coords={"row": iy[0], "col": ix[0]}), frame=frame)
+    with pytest.raises(ValueError, match="give a smaller imgShape"):
+        loop(imageFunc(imgShape=(10**6, 10**6)), frame=frame)
     with pytest.raises(ValueError, match="coords are two of x and y"):
         imageFunc(coords=["u", "v"])
 

@@ -220,7 +220,7 @@ def test_spectra_of_pixels_and_of_lists():
     )
     assert found["full_spectrum_n_data"] == found["full_spectrum_histogram"].sum()
     assert spectrumFunc(bins=[0, 1, 2, 4]).process({"data": [0.5, 3, 4, np.nan, 9]})["histogram"].tolist() == [1, 0, 2]
-    for wrong in (None, [1], [5, 1, 2], [3, 2, 1, 0]):
+    for wrong in (None, [1], [5, 1, 2], [3, 2, 1, 0], [0, 1, 10**12], [0, np.inf]):
         with pytest.raises(ValueError, match="spectrum: bins are"):
             spectrumFunc(bins=wrong)
     with pytest.raises(ValueError, match="droplets with 'data', found row"):

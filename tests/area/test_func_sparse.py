@@ -80,3 +80,5 @@ def test_what_is_no_list_is_refused():
         sparsifyFunc().process(np.zeros(4))
     with pytest.raises(ValueError, match="nData is None, 0 or a number"):
         sparsifyFunc(nData=1.5)
+    with pytest.raises(ValueError, match="nData is None, 0 or a number"):
+        sparsifyFunc(nData=1e12)

@@ -8,7 +8,7 @@ import numpy as np
 
 from detcore.area.functions.base import DetObjectFunc, Pixels, values_and_good
 from detcore.area.functions.sparse import dense
-from detcore.area.images.assembly import ImageMap
+from detcore.area.images.assembly import MAX_IMAGE_PIXELS, ImageMap
 from detcore.area.images.curve import METHODS, straightened
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class imageFunc(DetObjectFunc):
         shape = self._map.image_shape
         if self.imgShape is not None:
             shape = max(shape[0], self.imgShape[0]), max(shape[1], self.imgShape[1])
+        if shape[0] * shape[1] > MAX_IMAGE_PIXELS:
+            msg = f"{self._name}: an image of {shape} has more than {MAX_IMAGE_PIXELS} pixels; give a smaller imgShape"
+            raise ValueError(msg)
         self.imgShape = shape
         good = self._pixels.good(self._user, frame, self._name)
         self._good = good

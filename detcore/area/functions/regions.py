@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Threshold = float | Sequence[float | None] | None
 
 NOTHING = 1e6  # "to the end", as the original writes it
+MAX_BINS = 10_000_000  # of a spectrum
 
 
 class ROIFunc(DetObjectFunc):
@@ -353,9 +354,10 @@ def histogram_edges(bins: Any, name: str) -> NDArray[np.float64]:
         They are no bins.
     """
     array = np.asarray([] if bins is None else bins, np.float64).ravel()
-    if array.size == 3 and array[2] == int(array[2]) >= 1 and array[0] < array[1]:
+    number = array.size == 3 and array[2] >= 1 and array[2] == np.floor(array[2])
+    if number and array[0] < array[1] and array[2] <= MAX_BINS:
         return np.linspace(array[0], array[1], int(array[2]) + 1)
-    if array.size < 2 or not np.all(np.diff(array) > 0):
+    if number or array.size < 2 or not (np.diff(array) > 0).all() or not np.isfinite(array).all():
         msg = f"{name}: bins are [low, high, number] or growing edges, found {bins!r:.120}"
         raise ValueError(msg)
     return array

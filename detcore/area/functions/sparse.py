@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COORDINATES = ("data", "row", "col")
+MAX_ENTRIES = 1 << 26  # the pixels of the largest detectors
 
 
 def checked_list(data: Any, name: str) -> dict[str, NDArray[Any]]:
@@ -92,8 +93,8 @@ class sparsifyFunc(DetObjectFunc):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name or "sparse", **kwargs)
-        if nData is not None and (nData < 0 or nData != int(nData)):
-            msg = f"{self._name}: nData is None, 0 or a number of entries, found {nData!r}"
+        if nData is not None and not (0 <= nData <= MAX_ENTRIES and nData == int(nData)):
+            msg = f"{self._name}: nData is None, 0 or a number of entries up to {MAX_ENTRIES}, found {nData!r}"
             raise ValueError(msg)
         self.nData = None if nData is None else int(nData)
         self.threshold = threshold
