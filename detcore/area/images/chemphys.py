@@ -9,8 +9,12 @@ sample at (x, y) and the distance L along the beam:
     cos(theta) = (A (X - a) + B (Y - b) - C c) / r                     theta is the full scattering angle
     cos(phi) = ((A^2 + C^2)(Y - b) - A B (X - a) + B C c) / sqrt((A^2 + C^2)(r^2 - (r cos(theta))^2))
 
-phi runs from +y over +x and is mirrored for X < x, so that it covers the circle. The pixel's solid angle is (L / r)^3, and what
-the polarisation P (1: along x) leaves is (1 - P)(1 - (sin(phi) sin(theta))^2) + P (1 - (cos(phi) sin(theta))^2).
+phi runs from +y over +x and is mirrored for X < x, so that it covers the circle. The pixel's solid angle is (L / r)^3.
+What the polarisation P leaves is (1 - P)(1 - (sin(phi) sin(theta))^2) + P (1 - (cos(phi) sin(theta))^2): with P = 1 the
+field lies along y of these coordinates, with P = 0 along x.
+
+With ty the beam is at (x, y); with tx the signs of these formulas put it elsewhere (theta at the centre is 2 tx). They are
+kept as people know them; `Geometry` describes tilted detectors without that trap.
 """
 
 from __future__ import annotations
@@ -90,7 +94,7 @@ def angles(
     tx, ty
         Turns of the detector, degrees.
     polarization
-        1: along x; 0: along y (`Pplane` of the original).
+        `Pplane` of the original: 1, the field lies along y; 0, along x.
 
     Raises
     ------
