@@ -101,6 +101,17 @@ def test_a_run_is_split_into_panels_and_assembled(tmp_path, geom):
     assert bad == [[0, 0, 0], [0, 0, 1], [1, 0, 2], [1, 0, 3]]
 
 
+def test_panels_of_a_tall_frame_and_frames_with_an_axis_of_panels(tmp_path, geom):
+    frames = np.arange(3 * 12 * 8, dtype=np.float32).reshape(3, 12, 8)
+    np.save(tmp_path / "tall.npy", frames)
+    np.save(tmp_path / "apart.npy", frames.reshape(3, 2, 6, 8))
+    tall, apart = (open_files(tmp_path / f"{name}.npy", geometry=geom) for name in ("tall", "apart"))
+    assert apart.detector().shape == (2, 6, 8)
+    for name in ("x", "y", "ix", "iy", "pixel_mask"):
+        assert np.array_equal(getattr(tall.detector(), name), getattr(apart.detector(), name))
+    assert np.array_equal(tall.frame(2), apart.frame(2))
+
+
 def test_a_plain_geometry_gives_the_image_as_stored(tmp_path):
     path = tmp_path / "a.geom"
     path.write_text(

@@ -136,8 +136,8 @@ def test_any_named_data_set(tmp_path, frames, filters, chunk, dtype):
         if filters or chunk:
             chunk = chunk or (2, 14, 18)
         file.create_dataset("deep/inside/images", data=frames.astype(dtype), chunks=chunk, **filters)
-        file["deep/other"] = np.zeros((2, 5, 5))
-    with pytest.raises(UnknownFormat, match=r"several data sets of frames: .*deep/other \(2, 5, 5\); name one"):
+        file["deep/other"] = np.zeros((2, 9, 9))
+    with pytest.raises(UnknownFormat, match=r"several data sets of frames: .*deep/other \(2, 9, 9\); name one"):
         open_files(tmp_path / "a.h5").schema()
     source = open_files(tmp_path / "a.h5", dataset="deep/inside/images")
     found = data_of(source)

@@ -179,6 +179,11 @@ def test_recognition_leaves_series_of_eiger_to_their_instrument(tmp_path, shared
     assert probe(str(tmp_path / "s_master.h5")).degree == "generic"
     assert type(open_source(tmp_path / "s_master.h5")).__module__.startswith("detcore.eiger")
     assert isinstance(open_source(tmp_path / "s_master.h5", "area"), AreaFiles)
+    data = shared / "data/eiger/eiger1_testmode10_2datafiles_4images_bslz4_data_000001.h5"
+    assert type(open_source(data)).__module__.startswith("detcore.eiger")
+    bare = shared / "data/eiger/dectris_artificial_small_001/test_data_000001.h5"
+    assert type(open_source(bare)).__module__.startswith("detcore.eiger")
+    assert isinstance(open_source(bare, "area"), AreaFiles)
     assert isinstance(open_source(shared / "data/area/ceo2_pilatus1m.tif"), AreaFiles)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from detcore.area.files.formats import regular
 from detcore.area.files.geomtext import Panel, parsed, quantity
 from detcore.area.files.hdf5 import fetch, opened
 from detcore.core.source import UnknownFormat
@@ -100,6 +102,8 @@ class Geom:
         UnknownFormat
             A panel lies outside.
         """
+        if len(shape) == 3 and all(one.module is None for one in self.panels):  # counted as one tall frame
+            return self.positions((shape[0] * shape[1], shape[2])).reshape(3, *shape)
         where = np.full((3, *shape), math.nan)
         for panel in self.panels:
             window = self._window(panel, shape)
@@ -134,6 +138,8 @@ class Geom:
         if detector.orientation != 1:
             msg = f"{self.path}: a geometry is of frames as they are stored; found orientation {detector.orientation}"
             raise ValueError(msg)
+        if len(stored) == 3 and all(one.module is None for one in self.panels):
+            stored = stored[0] * stored[1], stored[2]  # panels are counted in one tall frame
         x, y, z = self.positions(stored)
         pixel = 1 / self.panels[0].resolution
         inside = np.isfinite(x)
@@ -200,17 +206,17 @@ class Geom:
                 continue
             with opened(place) as opened_file:
                 stored = fetch(place, opened_file, values[prefix], int(np.prod(shape)))
-            if stored is None or stored.shape != shape or stored.dtype.kind not in "biu":
+            if stored is None or stored.size != math.prod(shape) or stored.dtype.kind not in "biu":
                 msg = f"{place}: no mask {values[prefix]!r:.80} of shape {shape}, which {Path(self.path).name} names"
                 raise UnknownFormat(msg)
             wanted, unwanted = (int(values.get(key, "0"), 0) for key in (good, bad))
-            bits = stored.astype(np.int64)
+            bits = stored.astype(np.int64).reshape(shape)
             mask[((bits & wanted) != wanted) | ((bits & unwanted) != 0)] |= USER
         return mask
 
 
 def read_geom(path: str | os.PathLike[str]) -> Geom:
-    """Read a CrystFEL geometry.
+    """Read a CrystFEL geometry; remembered until the file changes.
 
     Raises
     ------
@@ -219,5 +225,12 @@ def read_geom(path: str | os.PathLike[str]) -> Geom:
     UnknownFormat
         It is no geometry, or has a line that is wrong.
     """
+    facts = regular(str(path))
+    return _read(str(path), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _read(path: str, *state: int) -> Geom:
+    del state
     panels, bad, values = parsed(path)
-    return Geom(str(path), tuple(panels), tuple(bad), values)
+    return Geom(path, tuple(panels), tuple(bad), values)

@@ -45,6 +45,13 @@ class Hdf5Frames:
                 home = home_of(path, file, names[0])
                 if home is not None and names[0].startswith(f"{home}/"):
                     return Match("exact", f"frames of a detector, {names[0]}")
+                item = walk_to(file, names[0])
+                whole = isinstance(item, h5py.Dataset) and item.dtype.kind in "iu" and item.ndim > 2
+                if home is None and whole and names[0].startswith("/entry/data/"):
+                    reason = (
+                        "a bare data file of a series, which is Eiger's; with instrument='area' its frames are read"
+                    )
+                    return Match("no", reason)
         except (OSError, ValueError) as error:
             if "several data sets" in str(error):
                 return Match("generic", "it has data sets of frames; name one with dataset=")

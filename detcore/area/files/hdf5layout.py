@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_CHUNKS: Final = 2_000_000  # looked at, in search of frames that were never written
-LEAST: Final = 4  # rows and columns of what is taken for a stack of frames without being named
+LEAST: Final = 8  # rows and columns of what is taken for a stack of frames without being named
 _NUMBERED = re.compile(r"data_\d+$")
 _GROUPS = (
     "/entry/data", "/entry", "/entry/instrument/detector", "/entry/detector", "/entry_1/data_1",
