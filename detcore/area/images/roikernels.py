@@ -12,7 +12,8 @@ from numba import njit
 
 N, SUM, SUM_SQUARES, LARGEST, SMALLEST, SUM_Y, SUM_X, SATURATED = range(8)
 N_STATISTICS = 8
-PIECE = 256  # 65535 * (0 + 1 + … + 255) is below 2^32
+PIECE = 256  # columns: 65535 * (0 + 1 + … + 255) is below 2^32
+WIDE = 512  # columns whose accumulators stay in the nearest cache
 
 
 @njit(cache=True, nogil=True)
@@ -126,17 +127,17 @@ def statistics_real(frame, window, good, limits, result):  # type: ignore[no-unt
     low = max(limits[0], -1.7976931348623157e308)
     high = min(limits[1], 1.7976931348623157e308)
     saturation = limits[2]
-    sums = np.empty(PIECE, np.float64)
-    weighted = np.empty(PIECE, np.float64)
-    squares = np.empty(PIECE, np.float64)
-    counts = np.empty(PIECE, np.float64)
-    saturated = np.empty(PIECE, np.float64)
-    largest = np.empty(PIECE, np.float64)
-    smallest = np.empty(PIECE, np.float64)
+    sums = np.empty(WIDE, np.float64)
+    weighted = np.empty(WIDE, np.float64)
+    squares = np.empty(WIDE, np.float64)
+    counts = np.empty(WIDE, np.float64)
+    saturated = np.empty(WIDE, np.float64)
+    largest = np.empty(WIDE, np.float64)
+    smallest = np.empty(WIDE, np.float64)
     total = total_y = total_x = total_squares = n = n_saturated = 0.0
     most, least = -np.inf, np.inf
-    for start in range(left, right, PIECE):
-        width = min(PIECE, right - start)
+    for start in range(left, right, WIDE):
+        width = min(WIDE, right - start)
         at = start - left
         sums[:] = 0
         weighted[:] = 0
