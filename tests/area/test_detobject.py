@@ -394,6 +394,23 @@ def test_warming_up_needs_nothing():
     warm()
 
 
+def test_an_icarus_keeps_or_subtracts_its_middle_columns():
+    frames = RNG.normal(50, 3, (2, 1024, 512)).astype(np.float32)
+    wanted = np.median(frames[..., 255:257], axis=(1, 2))
+    facts = Detector(name="uxi", type="icarus", shape=frames.shape)
+    keeps, subtracts = (DetObject("uxi", facts, 1, common_mode=number) for number in (98, 99))
+    for det in (keeps, subtracts):
+        det.getData(frames)
+    np.testing.assert_array_equal(keeps.evt.dat, frames)
+    np.testing.assert_allclose(keeps.results()["cm_median"], wanted, rtol=1e-6)
+    np.testing.assert_allclose(subtracts.evt.dat, frames - wanted[:, None, None], atol=1e-4)
+    with pytest.raises(ValueError, match="needs a dark region"):
+        DetObject("uxi", facts, 1, common_mode=80)
+    dark_corner = DetObject("uxi", facts, 1, common_mode=80, dark_region=((0, 100), (0, 100)))
+    dark_corner.getData(frames)
+    np.testing.assert_allclose(np.median(dark_corner.evt.dat[:, :100, :100], axis=(1, 2)), 0, atol=1e-5)
+
+
 # ---- real frames
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from detcore.area.detector import Detector
 
 log = logging.getLogger(__name__)
+STORED, MIDDLE = 98, slice(255, 257)  # of an Icarus: the median of two columns of each frame is kept, not subtracted
 
 
 def DetObject(
@@ -230,6 +231,9 @@ class DetObjectClass:
                 msg = f"{self.name}: expected one frame {self.shape}, found {frame.shape}"
                 raise ValueError(msg)
             self.setData(self._calibration(frame))
+            if self.common_mode == STORED and self._detector.type == "icarus":
+                middle = self.evt.dat[..., MIDDLE]
+                vars(self.evt)["_write_cm"] = {"median": np.nanmedian(middle, axis=(-2, -1))}
 
     def setData(self, data: NDArray[Any]) -> None:
         """Take data that are calibrated already; factors and masks are applied as for `getData`."""
