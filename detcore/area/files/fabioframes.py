@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import threading
@@ -21,6 +22,7 @@ from detcore.area.files.formats import (
     guess_type,
     native,
     native_type,
+    regular,
     sentinels,
     split,
     valid_limits,
@@ -110,21 +112,17 @@ def _is_spe(start: bytes) -> bool:
 @lru_cache(maxsize=8)
 def _image(path: str, *state: int) -> Any:
     del state
-    import fabio  # noqa: PLC0415 - an extra that need not be installed
-
     logging.getLogger("fabio").setLevel(logging.ERROR)  # it comments on every head that lacks something
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return fabio.open(path)
+        return importlib.import_module("fabio").open(path)  # an extra that need not be installed
 
 
 def _opened(path: str) -> Any:
-    from pathlib import Path  # noqa: PLC0415
-
     if not FabioFrames.there():
         msg = f"{path}: this format is read by fabio, which is not installed; pip install 'detcore[images]'"
         raise UnknownFormat(msg)
-    facts = Path(path).stat()
+    facts = regular(path)
     try:
         return _image(path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
     except Exception as error:  # fabio raises whatever its readers do
