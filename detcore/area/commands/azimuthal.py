@@ -60,8 +60,7 @@ def azimuthal(
     except InvalidParameters as error:
         raise click.BadParameter(str(error)) from None
     steps = [*([taken] if setup.filters else []), Calibrated(calibration=calibration)]
-    reduction = reduction.after(*steps)
-    done = watch(source, reduction, threads=threads)
+    done = watch(source, reduction.after(*steps), threads=threads)
     data = done.labelled()
     name = f"{Path(source.files()[0]).stem}_azimuthal"
     only = [ending for ending, wanted in zip(ENDINGS, (True, csv, png), strict=True) if wanted]

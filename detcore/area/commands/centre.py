@@ -72,7 +72,8 @@ def centre(
     image, problems = mean_image(source, setup, frames)
     groups = [np.array(one) for one in points]
     picked = groups[0] if len(groups) == 1 else groups or None
-    found = find_centre(image, picked, "points" if groups else method, **({"tilt": True} if tilt else {}))
+    options: dict[str, Any] = {"tilt": True} if tilt else {}
+    found = find_centre(image, picked, "points" if groups else method, **options)
     geometry = _geometry(setup, detector, read_poni(poni, shape) if poni else None)
     changes: dict[str, Any] = {"x": found.x, "y": found.y}
     changes |= {name: value for name, value in (("energy", energy), ("distance", distance)) if value is not None}

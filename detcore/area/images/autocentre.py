@@ -191,16 +191,15 @@ def _grid(flat: NDArray[np.float32], good: NDArray[np.bool_]) -> list[tuple[floa
 
 def _climb(scene: Scene, x: float, y: float, step: float, *, fine: bool = False) -> tuple[float, float, float]:
     """Return the score and the place of the nearest best centre."""
+    options: Any = {
+        "initial_simplex": [[x, y], [x + step, y], [x, y + step]],
+        "xatol": 0.01 if fine else 0.2,
+        "fatol": 1e-7,
+        "maxfev": 80 if fine else 40,
+    }
+    start = np.array([x, y])
     found = minimize(
-        lambda place: -scene.score(place[0], place[1]),
-        [x, y],
-        method="Nelder-Mead",
-        options={
-            "initial_simplex": [[x, y], [x + step, y], [x, y + step]],
-            "xatol": 0.01 if fine else 0.2,
-            "fatol": 1e-7,
-            "maxfev": 80 if fine else 40,
-        },
+        lambda place: -scene.score(float(place[0]), float(place[1])), start, method="Nelder-Mead", options=options
     )
     return -float(found.fun), float(found.x[0]), float(found.x[1])
 
@@ -232,7 +231,7 @@ def _radii(pixels: NDArray[np.float32], good: NDArray[np.bool_], x: float, y: fl
 
 
 def _over(sums: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(sums, counts, out=np.full(len(counts), math.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(counts), math.nan), where=counts > 0))
 
 
 def profile_peaks(
@@ -260,14 +259,15 @@ def profile_peaks(
     line = np.arcsinh((line - low) / scale)
     scatter = 1.4826 * float(np.median(np.abs(np.diff(line) - np.median(np.diff(line))))) / math.sqrt(2)
     places, facts = find_peaks(line, prominence=max(5 * scatter, 0.02))
+    heights = np.asarray(facts["prominences"])
     if errors is not None:
         doubt = np.interp(radii, known, errors[known]) * steep
-        sure = facts["prominences"] > 5 * doubt[places]
-        places, facts = places[sure], {"prominences": facts["prominences"][sure]}
-    places = places[np.argsort(facts["prominences"])[::-1]]
+        sure = heights > 5 * doubt[places]
+        places, heights = places[sure], heights[sure]
+    places = places[np.argsort(heights)[::-1]]
     if not len(places):
         return np.zeros(0)
     left, middle, right = line[places - 1], line[places], line[places + 1]
     bend = left - 2 * middle + right
     shift = np.where(bend < 0, 0.5 * (left - right) / np.where(bend < 0, bend, -1), 0)
-    return radii[places] + 0.5 + np.clip(shift, -0.5, 0.5)
+    return np.asarray(radii[places] + 0.5 + np.clip(shift, -0.5, 0.5))

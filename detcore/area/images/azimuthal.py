@@ -301,7 +301,7 @@ def _as_pixels(image: Any) -> NDArray[Any]:
 
 def _divided(total: NDArray[np.float64], norm: NDArray[np.float64], valid: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return total / norm, not a number where no pixel counts (a difference of sums is hardly ever exactly 0)."""
-    return np.divide(total, norm, out=np.full(len(total), math.nan), where=valid > 0)
+    return np.asarray(np.divide(total, norm, out=np.full(len(total), math.nan), where=valid > 0))
 
 
 def integrate(

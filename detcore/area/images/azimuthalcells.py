@@ -60,12 +60,13 @@ def cells_of(geometry: Geometry, target: Any, options: AzimuthalOptions) -> Cell
     factor = 1 / places.pixel if options.unit == "radius" else factor
     polarization = options.polarization if corrected and options.polarization is not None else math.nan
     shape2 = np.broadcast_shapes(places.d1.shape, places.d2.shape, places.along.shape)
-    radial, norm = np.empty(shape2), np.empty(shape2, np.float32)
+    radial: NDArray[np.float64] = np.empty(shape2)
+    norm: NDArray[np.float32] = np.empty(shape2, np.float32)
     azimuth = np.empty(shape2 if options.sectored else (0, 0))
-    parts = [np.ascontiguousarray(one) for one in (places.d1, places.d2, places.along)]
+    d1, d2, along = (np.ascontiguousarray(one) for one in (places.d1, places.d2, places.along))
     corrections = np.array([polarization, float(corrected and options.solid_angle)])
     offset, mode = np.array([places.p1, places.p2]), MODES[options.unit]
-    look(*parts, offset, geometry.matrix(), mode, factor, corrections, radial, azimuth, norm)
+    look(d1, d2, along, offset, geometry.matrix(), mode, factor, corrections, radial, azimuth, norm)
     edges, inverse = _edges(options, radial, float(np.hypot(*shape2)))
     starts, widths = options.sector_limits()
     n_cells = (len(edges) - 1) * len(starts)

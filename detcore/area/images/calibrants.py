@@ -111,8 +111,9 @@ class Calibrant:
         }
         spacings = np.sort(1 / np.sqrt(np.array(sorted(squares))))[::-1]
         spacings = spacings[spacings >= d_min]
-        apart = np.concatenate([[True], np.diff(spacings) < -SAME * spacings[1:]]) if len(spacings) else []
-        return spacings[np.asarray(apart, np.bool_)][:count]
+        apart = np.ones(len(spacings), np.bool_)
+        apart[1:] = np.diff(spacings) < -SAME * spacings[1:]
+        return spacings[apart][:count]
 
     def _inverse_square(self, h: int, k: int, l: int) -> float:
         across = (h * h + h * k + k * k) * 4 / 3 if self.system == "hexagonal" else h * h + k * k
@@ -121,7 +122,7 @@ class Calibrant:
     def two_theta(self, wavelength: float, d_min: float = 0.5) -> NDArray[np.float64]:
         """Return the angles of the rings, degrees, ascending; `wavelength` in Angstrom."""
         sine = wavelength / (2 * self.d_spacings(max(d_min, wavelength / 2 * (1 + 1e-12))))
-        return np.degrees(2 * np.arcsin(sine))
+        return np.asarray(np.degrees(2 * np.arcsin(sine)))
 
 
 def _cubic(name: str, a: float, allowed: Callable[[int, int, int], bool], source: str) -> Calibrant:

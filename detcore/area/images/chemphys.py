@@ -115,7 +115,8 @@ def angles(
         msg = f"x and y: expected one shape, found {places[0].shape} and {places[1].shape}"
         raise ValueError(msg)
     across, along = (one / MILLIMETRE for one in places)
-    depth = 0.0 if z is None else (np.mean(z, dtype=np.float64) - np.asarray(z, np.float64)) / MILLIMETRE
+    heights = np.zeros(()) if z is None else np.asarray(z, np.float64)
+    depth = (heights.mean() - heights) / MILLIMETRE
     distance = dis_to_sam + depth
     turn_x, turn_y = math.radians(tx), math.radians(ty)
     a = -math.sin(turn_y) * math.cos(turn_x)

@@ -120,8 +120,9 @@ def fit_circles(
     found = least_squares(residuals, first, method="lm" if len(where) >= unknown else "trf")
     free = len(where) - unknown
     variance = 2 * found.cost / free if free else CLICK**2
+    jacobian = np.asarray(found.jac)
     try:
-        spread = np.diag(np.linalg.inv(found.jac.T @ found.jac)) * variance
+        spread = np.diag(np.linalg.inv(jacobian.T @ jacobian)) * variance
     except np.linalg.LinAlgError:
         spread = np.full(unknown, math.nan)
     drift = found.x[2 + count :] / scale if tilt else (0.0, 0.0)

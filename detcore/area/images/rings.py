@@ -218,7 +218,8 @@ def refine(
 
     found = least_squares(residuals, np.zeros(len(free)), loss="soft_l1", f_scale=1.0)
     left = residuals(found.x)
-    normal = found.jac.T @ found.jac
+    jacobian = np.asarray(found.jac)
+    normal = jacobian.T @ jacobian
     values = start | dict(zip(free, (first + found.x * steps).tolist(), strict=True))
     try:
         refined = Geometry.model_validate(values)
