@@ -197,10 +197,11 @@ def _climb(scene: Scene, x: float, y: float, step: float, *, fine: bool = False)
         "fatol": 1e-7,
         "maxfev": 80 if fine else 40,
     }
-    start = np.array([x, y])
-    found = minimize(
-        lambda place: -scene.score(float(place[0]), float(place[1])), start, method="Nelder-Mead", options=options
-    )
+
+    def worse(place: NDArray[np.float64]) -> float:
+        return -scene.score(float(place[0]), float(place[1]))
+
+    found = minimize(worse, np.array([x, y], np.float64), method="Nelder-Mead", options=options)
     return -float(found.fun), float(found.x[0]), float(found.x[1])
 
 

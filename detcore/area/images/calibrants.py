@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -101,21 +102,10 @@ class Calibrant:
         if not d_min > 0:
             msg = f"d_min is {d_min}; expected a positive spacing (Angstrom)"
             raise ValueError(msg)
-        most = min(MAX_INDEX, math.ceil(self.a / d_min * 1.2)) if self.system != "lamellar" else 0
-        most_l = min(MAX_INDEX, math.ceil(self.c / d_min))
-        lowest = -most if self.system == "hexagonal" else 0
-        squares = {
-            round(self._inverse_square(h, k, l), 12)
-            for h, k, l in itertools.product(range(most + 1), range(lowest, most + 1), range(most_l + 1))
-            if (h or k or l) and self.allowed(h, k, l)
-        }
-        spacings = np.sort(1 / np.sqrt(np.array(sorted(squares))))[::-1]
-        spacings = spacings[spacings >= d_min]
-        apart = np.ones(len(spacings), np.bool_)
-        apart[1:] = np.diff(spacings) < -SAME * spacings[1:]
-        return spacings[apart][:count]
+        return _spacings(self, d_min)[:count].copy()
 
-    def _inverse_square(self, h: int, k: int, l: int) -> float:
+    def inverse_square(self, h: int, k: int, l: int) -> float:
+        """Return 1 / d^2 of the planes (h, k, l), 1/Angstrom^2."""
         across = (h * h + h * k + k * k) * 4 / 3 if self.system == "hexagonal" else h * h + k * k
         return across / self.a**2 + l * l / self.c**2
 
@@ -123,6 +113,23 @@ class Calibrant:
         """Return the angles of the rings, degrees, ascending; `wavelength` in Angstrom."""
         sine = wavelength / (2 * self.d_spacings(max(d_min, wavelength / 2 * (1 + 1e-12))))
         return np.asarray(np.degrees(2 * np.arcsin(sine)))
+
+
+@lru_cache(maxsize=64)
+def _spacings(powder: Calibrant, d_min: float) -> NDArray[np.float64]:
+    most = min(MAX_INDEX, math.ceil(powder.a / d_min * 1.2)) if powder.system != "lamellar" else 0
+    most_l = min(MAX_INDEX, math.ceil(powder.c / d_min))
+    lowest = -most if powder.system == "hexagonal" else 0
+    squares = {
+        round(powder.inverse_square(h, k, l), 12)
+        for h, k, l in itertools.product(range(most + 1), range(lowest, most + 1), range(most_l + 1))
+        if (h or k or l) and powder.allowed(h, k, l)
+    }
+    spacings = np.sort(1 / np.sqrt(np.array(sorted(squares))))[::-1]
+    spacings = spacings[spacings >= d_min]
+    apart = np.ones(len(spacings), np.bool_)
+    apart[1:] = np.diff(spacings) < -SAME * spacings[1:]
+    return spacings[apart]
 
 
 def _cubic(name: str, a: float, allowed: Callable[[int, int, int], bool], source: str) -> Calibrant:
