@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 1 << 30  # bytes that are read unless asked for by name
 EVENT: Final = "event"
+_AXIS = re.compile(rf"{CONFIG}/(?P<detector>.+)/(?P<function>.+)__(?P=function)_(?P<what>q|theta|radius)")
+_UNITS = {"q": "1/Angstrom", "theta": "degree", "radius": "pixel"}
 _ATTRIBUTES = ("status", "problems", "provenance", "n_events", "n_left_out")
 
 
@@ -92,8 +95,25 @@ def dataset_of(file: h5py.File, names: Collection[str] | None = None) -> xr.Data
     left = [name for name in found if name not in data and not name.startswith((f"{CONFIG}/", "detcore/"))]
     if names is None and left:
         attributes["not_read"] = json.dumps(left)
+    axes = _named_axes(found, data)
     coords = {EVENT: data["event_id"][1]} if "event_id" in data and data["event_id"][0] == (EVENT,) else {}
-    return xr.Dataset(data, coords, attrs=attributes)
+    return xr.Dataset(data, coords | axes, attrs=attributes)
+
+
+def _named_axes(found: dict[str, h5py.Dataset], data: dict[str, Any]) -> dict[str, Any]:
+    """Give profiles the axis that is kept once among the constants; returns those axes, renames the dimensions."""
+    axes: dict[str, Any] = {}
+    for place, values in found.items():
+        match = _AXIS.fullmatch(place)
+        if match is None or values.ndim != 1:
+            continue
+        axis = f"{match['detector']}/{match['function']}_{match['what']}"
+        for name, (dims, array, facts) in data.items():
+            mine = name.startswith(f"{match['detector']}/{match['function']}_") and name != axis
+            if mine and array.ndim > 1 and array.shape[-1] == len(values):
+                data[name] = ((*dims[:-1], axis), array, facts)
+                axes[axis] = (axis, np.asarray(values[()]), {"units": _UNITS[match["what"]]})
+    return axes
 
 
 def _n_events(file: h5py.File, found: dict[str, h5py.Dataset]) -> int:

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from detcore.area import demo
+from detcore.area import AvImage, demo, find_centre
 from detcore.area.demo import MARKER, expected, write_demo
 from detcore.area.setupfile import Setup
 
@@ -81,6 +81,15 @@ def test_the_setup_is_of_this_run(run):
     assert np.load(found.calibration.pedestal).shape == expected().scene.shape
     assert {roi.name for roi in found.rois} == {"spot1", "spot2", "ring"}
     assert path.is_file()
+
+
+def test_the_centre_is_found_without_a_hint(run):
+    (path, _, setup), _ = run
+    known = Setup.load(setup)
+    image = AvImage(path, 32, setup=known)
+    found = find_centre(image, setup=known)
+    assert (found.x, found.y) == pytest.approx(expected().scene.centre, abs=0.15)
+    np.testing.assert_allclose(sorted(found.radii)[:4], expected().radii[:4], atol=1)
 
 
 def test_it_is_written_once(run):

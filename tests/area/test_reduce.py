@@ -99,6 +99,23 @@ def test_constants_of_the_run_are_beside(run, tmp_path):
         assert Setup.from_yaml(file["detcore/setups/detector/version_0000"].asstr()[()]) == Setup.from_yaml(ROIS)
 
 
+def test_profiles_have_their_axis(run, frames):
+    setup = Setup.from_yaml(
+        "geometry: {x: 8, y: 6, distance: 0.1, energy: 10, pixel_size: [1.0e-4, 1.0e-4]}\n"
+        "azimuthal: {bins: 5, unit: radius, polarization: null, solid_angle: false}\n"
+        "mask: [{kind: region, region: {kind: rectangle, x0: 0, y0: 0, x1: 16, y1: 3}}]"
+    )
+    data = reduce(run, setup)
+    axis = "detector/azav_radius"
+    assert data["detector/azav_azav"].dims == data["detector/azav_n_valid"].dims == ("event", axis)
+    assert data[axis].attrs["units"] == "pixel"
+    y, x = np.indices(SHAPE)
+    radius, width = np.hypot(x - 8, y - 6), float(np.diff(data[axis].values[:2])[0])
+    inside = (abs(radius - float(data[axis][2])) < width / 2) & (y >= 3)
+    np.testing.assert_allclose(data["detector/azav_azav"][:, 2], frames[:, inside].mean(axis=1), rtol=1e-5)
+    assert (data["detector/azav_n_valid"][:, 2] == inside.sum()).all()
+
+
 def test_filters_and_users_own_numbers(run, frames):
     setup = Setup.from_yaml(
         ROIS + "\nfilters: [{field: i0, low: 5, high: 20}, {field: lightStatus/laser, low: 1, high: 1, invert: true}]"
