@@ -39,7 +39,7 @@ def files(server: Server) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def setup(files: list[Path]) -> area.Setup:
+def setup(files: list[Path]) -> Any:
     return area.Setup.load(files[1])
 
 
@@ -49,7 +49,7 @@ def source(files: list[Path]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def mean(source: Any, setup: area.Setup) -> np.ndarray[Any, Any]:
+def mean(source: Any, setup: Any) -> np.ndarray[Any, Any]:
     """The mean of all calibrated frames, (y, x)."""
     detector = source.detector()
     frames = [area.calibrated(source.frame(number), detector, setup) for number in range(source.n_frames())]
@@ -69,13 +69,13 @@ def steady(keep: Callable[..., Visit]) -> Visit:
     return complete(keep(tab="area", size=DESK))
 
 
-def autosaved(seen: Visit) -> area.Setup:
+def autosaved(seen: Visit) -> Any:
     """What the server has kept of the edits of a page."""
     token = seen.link()["edit"]
     return area.Setup.load(cache(seen.server) / "outputs" / "area" / "autosave" / f"{token}.yaml")
 
 
-def edited(seen: Visit, wanted: Callable[[area.Setup], Any], what: str) -> area.Setup:
+def edited(seen: Visit, wanted: Callable[[Any], Any], what: str) -> Any:
     """Wait until the edits are so."""
 
     def there() -> bool:
@@ -132,7 +132,7 @@ def row_of(seen: Visit, name: str) -> list[str]:
 # --- what is there at first
 
 
-def test_the_demo_is_full_on_first_start(steady: Visit, setup: area.Setup, mean: np.ndarray[Any, Any]) -> None:
+def test_the_demo_is_full_on_first_start(steady: Visit, setup: Any, mean: np.ndarray[Any, Any]) -> None:
     seen = steady
     numbers = seen.headline()
     assert numbers["Frames"] == "64"
@@ -142,15 +142,13 @@ def test_the_demo_is_full_on_first_start(steady: Visit, setup: area.Setup, mean:
     assert np.nanmax(shown) == pytest.approx(np.nanmax(mean), rel=1e-5)
 
 
-def test_masked_pixels_are_those_of_the_library(steady: Visit, setup: area.Setup, source: Any) -> None:
+def test_masked_pixels_are_those_of_the_library(steady: Visit, setup: Any, source: Any) -> None:
     wanted = area.masked(source.detector(), setup)
     steady.panel("Mask")
     steady.until(lambda: masked_text(steady) == int((~good_pixels(wanted)).sum()))
 
 
-def test_profile_is_that_of_the_library(
-    steady: Visit, setup: area.Setup, source: Any, mean: np.ndarray[Any, Any]
-) -> None:
+def test_profile_is_that_of_the_library(steady: Visit, setup: Any, source: Any, mean: np.ndarray[Any, Any]) -> None:
     seen = steady
     seen.panel("Profile")
     seen.until(lambda: seen.titled("Azimuthal mean of mean of 64"))
@@ -160,9 +158,7 @@ def test_profile_is_that_of_the_library(
     np.testing.assert_array_equal(seen.source("area-n_valid", "y"), wanted["n_valid"].values)
 
 
-def test_regions_have_the_numbers_of_numpy(
-    steady: Visit, setup: area.Setup, source: Any, mean: np.ndarray[Any, Any]
-) -> None:
+def test_regions_have_the_numbers_of_numpy(steady: Visit, setup: Any, source: Any, mean: np.ndarray[Any, Any]) -> None:
     seen = steady
     seen.panel("ROIs")
     good = good_pixels(area.masked(source.detector(), setup)) & np.isfinite(mean)
@@ -411,9 +407,7 @@ def test_a_wrong_setup_is_told_and_nothing_is_lost(content: str, words: str, ste
     assert seen.page.get_by_label("The setup", exact=True).input_value() == before
 
 
-def test_an_exported_mask_is_the_mask(
-    visit: Callable[..., Visit], tmp_path: Path, setup: area.Setup, source: Any
-) -> None:
+def test_an_exported_mask_is_the_mask(visit: Callable[..., Visit], tmp_path: Path, setup: Any, source: Any) -> None:
     seen = complete(visit(tab="area", panel="setup", size=DESK))
     seen.page.get_by_label("Export", exact=True).click()
     seen.page.get_by_role("option", name="Mask, npy").click()

@@ -56,7 +56,7 @@ def asked_of(facts: Facts, setup: area.Setup, cuts: Cuts) -> Asked:
     """
     detector = area.prepared(facts.detector, setup)
     raw = facts.source.frame(0) if facts.n_frames else np.zeros(detector.shape, np.float32)
-    steps = ()
+    steps: tuple[area.Calibrate, ...] = ()
     first = np.asarray(raw, np.float32)
     if cuts.calibrate:
         first = area.calibrated(raw, facts.detector, setup)

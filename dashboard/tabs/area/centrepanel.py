@@ -38,9 +38,10 @@ class CentrePanel(Panel):
     ) -> None:
         super().__init__()
         self._acts = acts
+        self._picking, self._wanted = False, pick
         self._pick = button(
             "Pick points",
-            lambda _: pick(self._pick.variant != "contained"),
+            self._pick_clicked,
             "click several places of one ring on the image, or the centre itself",
             icon="ads_click",
         )
@@ -91,6 +92,9 @@ class CentrePanel(Panel):
         self.view = pn.Column(*rows, self.error, self._words, sizing_mode="stretch_both", margin=0, scroll="y-auto")
 
     # --- what the viewer does
+
+    def _pick_clicked(self, _: object) -> None:
+        self._wanted(not self._picking)
 
     def _geometry(self, **changes: Any) -> area.Geometry:
         now = self._acts.desk.setup.geometry
@@ -162,6 +166,7 @@ class CentrePanel(Panel):
 
     def picking(self, on: bool) -> None:
         """Show whether clicks on the image are points now."""
+        self._picking = on
         self._pick.variant = "contained" if on else "outlined"
 
     @override

@@ -192,7 +192,7 @@ class Editing(BaseTab):
 
     def threshold(self) -> tuple[float | None, float | None]:
         """Return the threshold that the lines of the histogram change."""
-        found = next((one for one in self.desk.setup.mask if is_histogram(one)), None)
+        found: Any = next((one for one in self.desk.setup.mask if is_histogram(one)), None)
         return (found.low, found.high) if found is not None else (None, None)
 
     # --- files
@@ -233,4 +233,4 @@ class Editing(BaseTab):
 
 def is_histogram(operation: Any) -> bool:
     """Whether an operation is the threshold that the histogram changes."""
-    return operation.kind == "threshold" and operation.name == THRESHOLD
+    return bool(operation.kind == "threshold" and operation.name == THRESHOLD)

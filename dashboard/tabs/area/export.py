@@ -39,7 +39,8 @@ def content(name: str, convention: Any, setup: area.Setup, evaluation: Evaluatio
     if name == "setup.yaml":
         return setup.to_yaml().encode()
     if name == "producer.py":
-        return area.producer_text(setup).encode()
+        text, _ = area.producer_text({setup.detector.name or "detector": setup})  # what is left out is said in it
+        return str(text).encode()
     if facts is None or evaluation is None or evaluation.raw is None:
         msg = "there is no image yet; wait for it"
         raise ValueError(msg)

@@ -21,7 +21,7 @@ NEEDED = {
 }
 
 
-def find(work: Work, how: str, setup: area.Setup, look: Look) -> None:
+def find(work: Work, how: Any, setup: area.Setup, look: Look) -> None:
     """Begin to look for the centre in the image that is shown.
 
     Parameters
@@ -71,7 +71,7 @@ def refined(
     ValueError
         The rings are not those of the calibrant.
     """
-    free = ("x", "y", "distance", "rot1", "rot2") if tilt else ("x", "y", "distance")
+    free: Any = ("x", "y", "distance", "rot1", "rot2") if tilt else ("x", "y", "distance")
     try:
         if geometry.distance is not None:
             return area.calibrate(values, geometry, powder, good=good, free=free)

@@ -121,9 +121,9 @@ class Levels:
         for name, widget in (("lowest", self._lowest), ("highest", self._highest)):
             widget.param.watch(lambda event, name=name: self._percentile(name, event.new), "value")
         ends = pn.Row(self._lowest, self._highest, again, margin=0, styles={"align-items": "center"})
-        side = pn.Column(self._goal, ends, width=178, margin=0)
+        beside = pn.Column(self._goal, ends, width=178, margin=0)
         self.view = pn.Row(
-            side, pane(plot), sizing_mode="stretch_both", margin=0, min_height=128, styles={"flex": "0 0 21%"}
+            beside, pane(plot), sizing_mode="stretch_both", margin=0, min_height=128, styles={"flex": "0 0 21%"}
         )
 
     def _percentile(self, name: str, value: object) -> None:

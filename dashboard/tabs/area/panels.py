@@ -68,6 +68,15 @@ class Acts(Protocol):
     def act(self, work: Callable[[], None], where: str) -> None:
         """Do something that may go wrong; what is wrong is told in a panel."""
 
+    def select(self, row: str | None) -> None:
+        """Select what a row stands for on the image."""
+
+    def draw(self, mode: Any, kind: Any = None) -> None:
+        """Choose what the mouse draws next."""
+
+    def forget_points(self) -> None:
+        """Forget what was clicked on a ring."""
+
 
 class Panel(ABC):
     """One of the panels."""

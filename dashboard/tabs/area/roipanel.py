@@ -38,7 +38,9 @@ class RoiPanel(Panel):
             on_rename=self._renamed, on_delete=self._deleted, on_move=self._moved, on_select=self._selected,
             label="Regions of interest", empty="No region yet: choose ROI above the image, then draw a shape.",
         )  # fmt: skip
-        self._draw = button("Draw a ROI", lambda _: acts.want(draw="roi"), "what is drawn next is a region", icon="add")
+        self._draw = button(
+            "Draw a ROI", lambda _: acts.draw("rectangle", "roi"), "what is drawn next is a region", icon="add"
+        )
         self._low = NumberField("From ADU", lambda value: self._threshold(0, value), self.complain, width=104)
         self._high = NumberField("To ADU", lambda value: self._threshold(1, value), self.complain, width=104)
         self._keep = pmui.Checkbox(label="Keep pixels", value=False, size="small", margin=(3, 4))

@@ -195,18 +195,17 @@ def raster_of(
         raster |= detector.pixel_mask
     try:
         if setup.psana_options:
-            kept = area.psana_mask(detector, **dict.fromkeys(setup.psana_options, True))
+            options: dict[str, Any] = dict.fromkeys(setup.psana_options, True)
+            kept = area.psana_mask(detector, **options)
             raster[kept == 0] |= np.uint32(1 << BITS["user"])
     except ValueError as error:
         problem = str(error)
     for place, operation in enumerate(setup.mask):
         if operation.enabled:
-            before = raster.copy()
             try:
                 operation.apply(raster, arrays, panels if detector.tiled or detector.asic else None)
             except (ValueError, OSError) as error:
-                failed[place] = str(error)
-                raster = before
+                failed[place] = str(error)  # they look at everything before they change anything
     return raster, failed, problem
 
 
@@ -301,7 +300,7 @@ def region_of(
 
 def mean_of(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return sums over counts; not a number where nothing is counted."""
-    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
 
 
 def _profile(found: Evaluation, picture: Picture, facts: Facts, setup: area.Setup, wish: Wish) -> None:

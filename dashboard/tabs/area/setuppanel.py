@@ -112,9 +112,10 @@ class SetupPanel(Panel):
 
     def _path(self, name: str) -> Path:
         """Return the file that was loaded if its name is still there and may be written, else one for outputs."""
-        desk, outputs = self._acts.desk, self._acts.runtime.outputs / "area"
-        if desk.path is not None and desk.path.name == name and desk.path.parent == outputs:
-            return desk.path
+        outputs: Path = self._acts.runtime.outputs / "area"
+        held: Path | None = self._acts.desk.path
+        if held is not None and held.name == name and held.parent == outputs:
+            return held
         return target_of(outputs, name)
 
     def _uploaded(self, event: Any) -> None:

@@ -60,7 +60,7 @@ class Tab(Editing):
         session.on_close(self.desk.leave)
         session.on_close(self.work.close)
         self.dragged: area.Setup | None = None  # while a shape is under the mouse
-        self._begun: object = None
+        self._begun: tuple[tuple[str, ...], str | None] | None = None
         self._wanted: object = None
         self.complained = ""  # why there are no averages
         self._keys: tuple[str, ...] = ()
@@ -248,6 +248,7 @@ class Tab(Editing):
             self.session.notify(f"setup: {error}", "error")
             setup, path = setup_for(self.place.checked(dict(self.place) | {"setup": ""}), (), facts, self.runtime.roots)
         self.desk.start(setup, path)
+        self.session.refresh()  # now it is known what is averaged
         if self.place.edit:
             try:
                 self.desk.restore(self.place.edit)
