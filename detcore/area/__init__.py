@@ -26,6 +26,7 @@ from detcore.area.detector import Detector as Detector
 from detcore.area.detector import DetectorType as DetectorType
 from detcore.area.detector import psana_mask as psana_mask
 from detcore.area.detector import type_of as type_of
+from detcore.area.detector.generic import generic_operations as generic_operations
 from detcore.area.files.calibfiles import read_calibration as read_calibration
 from detcore.area.files.calibfiles import write_calibration as write_calibration
 from detcore.area.files.poni import poni_geometry as poni_geometry

@@ -150,7 +150,7 @@ def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) 
         *((name, getattr(detector, name)) for name in ("noise", "pedestal", "status")),
     ):
         if values is not None:
-            arrays[name] = values if values.ndim == len(detector.shape) else values[0]
+            arrays[name] = values  # with all gains, which steps may choose from
     places = {"iy": detector.map.iy, "ix": detector.map.ix} if detector.tiled else {}
     panels = Panels(**places, asic=detector.asic)
     return setup.pixel_mask.raster(detector.shape, arrays=arrays, panels=panels, start=found)

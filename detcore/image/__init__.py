@@ -22,6 +22,7 @@ from detcore.image.operations import RegionOperation as RegionOperation
 from detcore.image.operations import ShrinkOperation as ShrinkOperation
 from detcore.image.operations import StatusOperation as StatusOperation
 from detcore.image.operations import ThresholdOperation as ThresholdOperation
+from detcore.image.operations import UnbondedOperation as UnbondedOperation
 from detcore.image.operations import good_pixels as good_pixels
 from detcore.image.panels import Panels as Panels
 from detcore.image.pixelmask import PixelMask as PixelMask

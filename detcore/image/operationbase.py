@@ -120,6 +120,8 @@ class Operation(BaseModel):
     def array(self, arrays: Arrays, name: str, shape: tuple[int, ...], panels: Panels | None) -> NDArray[Any]:
         """Return the named array in the shape of the raster, gathered from the assembled image if it is one.
 
+        Of a constant with a leading axis of gains, that is the first gain.
+
         Raises
         ------
         ValueError
@@ -133,6 +135,8 @@ class Operation(BaseModel):
             return array
         if len(shape) == 3 and array.ndim == 2 and panels is not None and panels.iy is not None:
             return panels.gather(array)
+        if array.ndim == len(shape) + 1 and array.shape[1:] == shape:
+            return np.asarray(array[0])
         msg = f"{self.who}: {name!r} has the shape {array.shape}, the mask {shape}"
         raise ValueError(msg)
 

@@ -32,6 +32,7 @@ from detcore.image.paneloperations import (
     NotFiniteOperation,
     PedestalOperation,
     StatusOperation,
+    UnbondedOperation,
 )
 from detcore.image.region import AnyRegion
 
@@ -44,7 +45,7 @@ __all__ = [
     "BITS", "REJECT", "AnyOperation", "Arrays", "AsicEdgesOperation", "BitName", "BitsOperation", "EdgesOperation",
     "FileOperation", "GrowOperation", "InvertOperation", "Name", "NoiseOperation", "NotFiniteOperation", "Operation",
     "PedestalOperation", "PixelsOperation", "Raster", "RegionOperation", "Selection", "ShrinkOperation",
-    "StatusOperation", "ThresholdOperation", "good_pixels",
+    "StatusOperation", "ThresholdOperation", "UnbondedOperation", "good_pixels",
 ]  # fmt: skip
 
 
@@ -254,6 +255,7 @@ AnyOperation = Annotated[
     | StatusOperation
     | EdgesOperation
     | AsicEdgesOperation
+    | UnbondedOperation
     | PixelsOperation
     | BitsOperation
     | FileOperation

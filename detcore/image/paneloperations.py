@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from detcore.image.neighbourhood import grown
 from detcore.image.operationbase import Arrays, BitName, Index, Name, Selection
 
 if TYPE_CHECKING:
@@ -79,16 +80,59 @@ class AsicEdgesOperation(Selection):
         panels: Panels | None = None,
     ) -> NDArray[np.bool_]:
         """Return the pixels near an inner border."""
-        asic = self.asic or (panels.asic if panels is not None else None)
-        if asic is None:
-            msg = f"{self.who}: the detector does not say how large its ASICs are; give asic as (rows, columns)"
-            raise ValueError(msg)
+        asic = _asic(self, panels)
         selected = np.zeros(shape, np.bool_)
         for border in range(asic[0], shape[-2], asic[0]):
             selected[..., max(0, border - self.width) : border + self.width, :] = True
         for border in range(asic[1], shape[-1], asic[1]):
             selected[..., max(0, border - self.width) : border + self.width] = True
         return selected
+
+
+class UnbondedOperation(Selection):
+    """Pixels on the diagonal of each ASIC that are connected to nothing, as a CSPAD has them; the bit says ``dead``.
+
+    Parameters
+    ----------
+    step
+        Every how many rows there is one, beginning with the first.
+    neighbours
+        Whether none, 4 or 8 of the pixels around are meant too, because they share its charge.
+    asic
+        (rows, columns) of an ASIC, px; none takes what the detector says.
+
+    Examples
+    --------
+    >>> UnbondedOperation(step=2, asic=(3, 3)).select((3, 6), {}).astype(int)
+    array([[1, 0, 0, 1, 0, 0],
+           [0, 0, 0, 0, 0, 0],
+           [0, 0, 1, 0, 0, 1]])
+    """
+
+    natural: ClassVar[BitName] = "dead"
+    kind: Literal["unbonded"] = Field("unbonded", repr=False)
+    step: Size = 10
+    neighbours: Literal[0, 4, 8] = 0
+    asic: tuple[Size, Size] | None = None
+
+    def select(
+        self,
+        shape: tuple[int, ...],
+        arrays: Arrays,  # noqa: ARG002
+        panels: Panels | None = None,
+    ) -> NDArray[np.bool_]:
+        """Return the pixels, with their neighbours in the panel."""
+        rows, columns = _asic(self, panels)
+        panel = np.zeros(shape[-2:], np.bool_)
+        along = np.arange(0, min(rows, columns), self.step)
+        for top in range(0, shape[-2], rows):
+            for left in range(0, shape[-1], columns):
+                y, x = top + along, left + along
+                inside = (y < shape[-2]) & (x < shape[-1])
+                panel[y[inside], x[inside]] = True
+        if self.neighbours:
+            panel = grown(panel, 1, self.neighbours)
+        return np.ascontiguousarray(np.broadcast_to(panel, shape))
 
 
 class _Calibration(Selection):
@@ -211,3 +255,11 @@ class StatusOperation(_Calibration):
                 raise ValueError(msg)
             selected |= (status.astype(np.int64) & self.status_bits) != 0
         return selected
+
+
+def _asic(step: AsicEdgesOperation | UnbondedOperation, panels: Panels | None) -> tuple[int, int]:
+    asic = step.asic or (panels.asic if panels is not None else None)
+    if asic is None:
+        msg = f"{step.who}: the detector does not say how large its ASICs are; give asic as (rows, columns)"
+        raise ValueError(msg)
+    return asic
