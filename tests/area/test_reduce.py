@@ -288,3 +288,28 @@ def test_a_function_that_fails_is_a_line_of_the_ledger(run):
 def test_columns_without_the_filter_are_named(run):
     with pytest.raises((MissingColumn, EmptyInput), match="i0"):
         reduce(run, Setup.from_yaml("filters: [{field: ipm9, low: 0}]"))
+
+
+def test_panels_of_a_real_quad(shared, tmp_path):
+    """Regions of the assembled image, of one panel and of raw bounds, on raw frames of an ePix10ka quad."""
+    path = shared / "data" / "area" / "epix10ka_quad_raw.npz"
+    with np.load(path) as stored:
+        raw, row, column = stored["raw"], stored["ix"], stored["iy"]  # psana calls the rows of the image x
+    setup = Setup.from_yaml(
+        "detector: {name: quad, type: epix10kquad}\ncommon_mode: -1\npsana_options: [edges]\nsums: [calib, calib_img]\n"
+        "rois:\n- {name: mid, region: {kind: annulus, x: 390, y: 380, inner: 100, outer: 120}}\n"
+        "- {name: tile, panel: 2, region: {kind: rectangle, x0: 10, y0: 20, x1: 30, y1: 40}}\n"
+        "- {name: raw, bounds: [[1, 2], [0, 10], [0, 20]], area: true}\n"
+    )
+    data = reduce(path, setup, tmp_path / "quad.h5")
+    values = raw & 0x3FFF
+    np.testing.assert_array_equal(data["quad/raw_area"], values[:, 1, :10, :20])
+    np.testing.assert_allclose(data["quad/tile_sum"], values[:, 2, 20:40, 10:30].sum(axis=(1, 2), dtype=float))
+    edge = np.zeros(raw.shape[1:], bool)
+    edge[:, [0, -1]] = edge[:, :, [0, -1]] = True
+    assert (data["quad/raw_n_valid"] == (~edge[1, :10, :20]).sum()).all(), "the rim is not counted"
+    squared = (column - 390.0) ** 2 + (row - 380.0) ** 2
+    ring = (squared >= 100**2) & (squared < 120**2) & ~edge
+    np.testing.assert_allclose(data["quad/mid_sum"], values[:, ring].sum(axis=1, dtype=float))
+    np.testing.assert_allclose(data["Sums/quad_calib"], values.sum(axis=0, dtype=float))
+    assert data["Sums/quad_calib_img"].shape == (775, 793)
