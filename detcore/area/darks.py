@@ -152,6 +152,9 @@ def pedestal(
     EmptyInput, ValueError
         Nothing can be read, or the memory for medians would be too large.
     """
+    if gains and statistic == "median":
+        msg = "medians are for frames without gain bits; take the mean, or a run of one gain without the bits"
+        raise ValueError(msg)
     ranges = ranges or DarkRanges()
     kind = str(source.schema().attrs.get("detector_type", "unknown"))
     steps = (SplitGain(detector_type=kind, by_bit=by_bit),) if gains else ()
@@ -159,9 +162,6 @@ def pedestal(
     found: xr.Dataset = running(source, dark.after(*steps), **options)
     if statistic == "mean":
         return found
-    if gains:
-        msg = "medians are for frames without gain bits; take the mean, or a run of one gain without the bits"
-        raise ValueError(msg)
     mean = found["pedestal"].values
     noise = found["noise"].values
     usual = float(np.median(noise[np.isfinite(noise)])) if np.isfinite(noise).any() else 1.0

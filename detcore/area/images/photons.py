@@ -51,11 +51,6 @@ class Photons:
         return np.bincount(flat, minlength=math.prod(shape)).reshape(shape).astype(np.int64)
 
 
-def edges_of(photon: float, largest: float) -> NDArray[np.float64]:
-    """Return the sums between which a droplet has 0, 1, 2, … photons: those of whole photons less half of one."""
-    return photon * (np.arange(max(math.ceil(largest / photon), 1) + 2) - 0.5)
-
-
 def droplet_photons(
     found: Droplets, photon: float, edges: Sequence[float] | NDArray[Any] | None = None
 ) -> tuple[Photons, NDArray[np.int64]]:
@@ -96,14 +91,18 @@ def droplet_photons(
     if not (math.isfinite(photon) and photon > 0):
         msg = f"the ADU of a photon is a number above 0; found {photon}"
         raise ValueError(msg)
-    limits = edges_of(photon, float(found.adu.max(initial=0.0))) if edges is None else np.asarray(edges, np.float64)
-    if limits.ndim != 1 or len(limits) < 2 or np.any(np.diff(limits) <= 0):
-        msg = f"the edges between 0, 1, 2, … photons grow, and are two or more; found {limits.tolist()!r:.120}"
+    if edges is None:
+        exact = np.maximum(np.floor(found.adu / photon + 0.5), 0.0)
+    else:
+        limits = np.asarray(edges, np.float64)
+        if limits.ndim != 1 or len(limits) < 2 or np.any(np.diff(limits) <= 0):
+            msg = f"the edges between 0, 1, 2, … photons grow, and are two or more; found {limits.tolist()!r:.120}"
+            raise ValueError(msg)
+        exact = np.maximum(np.digitize(found.adu, limits) - 1.0, 0.0)
+    if not exact.sum() <= MAX_PHOTONS:
+        msg = f"{exact.sum():.3g} photons in one frame; is {photon:g} ADU the charge of one?"
         raise ValueError(msg)
-    counts = np.maximum(np.digitize(found.adu, limits) - 1, 0).astype(np.int64)
-    if counts.sum() > MAX_PHOTONS:
-        msg = f"{int(counts.sum())} photons in one frame; is {photon:g} ADU the charge of one?"
-        raise ValueError(msg)
+    counts = exact.astype(np.int64)
     single = np.flatnonzero(counts == 1)
     many = np.where(counts > 1, counts, 0)
     total = int(many.sum())
