@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,11 +17,9 @@ from detcore.area.images.roi import roi_statistics
 from detcore.area.reductions import Average
 from detcore.area.source import open_files, probe
 from detcore.core.parameters import Parameters
+from detcore.core.reduction import Reduction
 from detcore.core.source import Instrument
 from detcore.image import warm as warm_shapes
-
-if TYPE_CHECKING:
-    from detcore.core.reduction import Reduction
 
 SMALL = (1, 704, 768)  # an ePix100, whose presets have steps of every kind
 
@@ -32,9 +30,9 @@ class Threshold(Parameters):
     threshold: float | None = Field(None, description="Smaller values count as 0, ADU", allow_inf_nan=False)
 
 
-def reduction(parameters: Threshold | Average | None = None, schema: xr.Dataset | None = None) -> Reduction:  # noqa: ARG001 - that of a live run is the same
+def reduction(parameters: Threshold | Reduction | None = None, schema: xr.Dataset | None = None) -> Reduction:  # noqa: ARG001 - that of a live run is the same
     """Return the averages that a viewer wants to see of one pass."""
-    if isinstance(parameters, Average):
+    if isinstance(parameters, Reduction):  # an average behind steps, for instance
         return parameters
     return Average(threshold=None if parameters is None else parameters.threshold)
 
