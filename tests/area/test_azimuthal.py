@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from detcore.area.files.poni import read_poni
+from detcore.area.images import azimuthalcells
 from detcore.area.images.azimuthal import AzimuthalMap, integrate
+from detcore.area.images.azimuthalcells import cells_of
 from detcore.area.images.azimuthaloptions import AzimuthalOptions
 from detcore.area.images.geometry import Geometry
 from detcore.area.source import AreaFiles
@@ -381,3 +383,16 @@ def test_text_of_the_command_line():
     assert options.edges == (1.0, 2.0, 4.0)
     assert AzimuthalOptions.checked({"sectors": "12"}).sectors == 12
     assert AzimuthalOptions.checked({"q_range": ":3"}).q_range == (None, 3.0)
+
+
+def test_large_images_are_looked_at_in_bands(monkeypatch):
+    """The same cells, whether one thread looks or several."""
+    cells_of.cache_clear()
+    whole = cells_of(GEOMETRY, SHAPE, AzimuthalOptions(bins=50, sectors=7))
+    monkeypatch.setattr(azimuthalcells, "SIDE_BY_SIDE", 1)
+    monkeypatch.setattr(azimuthalcells.os, "cpu_count", lambda: 7)
+    cells_of.cache_clear()
+    bands = cells_of(GEOMETRY, SHAPE, AzimuthalOptions(bins=50, sectors=7))
+    assert bands is not whole
+    np.testing.assert_array_equal(bands.cells, whole.cells)
+    np.testing.assert_array_equal(bands.norm, whole.norm)

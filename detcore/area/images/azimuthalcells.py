@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,12 +15,16 @@ from detcore.area.images.azimuthaloptions import MAX_CELLS, UNITS, AzimuthalOpti
 from detcore.area.images.positions import pixel_size_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from detcore.area.images.geometry import Geometry
 
-KEPT_MAPS: Final = 2  # of the last geometries: some 8 bytes for each pixel
+KEPT_MAPS: Final = 3  # of the last geometries: some 8 bytes for each pixel
 MAX_AUTOMATIC: Final = 8192
+SIDE_BY_SIDE: Final = 1 << 20  # pixels
+MOST_BANDS: Final = 8
 MODES: Final = {"q": Q, "2theta": TWO_THETA, "radius": RADIUS}
 
 
@@ -66,7 +72,14 @@ def cells_of(geometry: Geometry, target: Any, options: AzimuthalOptions) -> Cell
     d1, d2, along = (np.ascontiguousarray(one) for one in (places.d1, places.d2, places.along))
     corrections = np.array([polarization, float(corrected and options.solid_angle)])
     offset, mode = np.array([places.p1, places.p2]), MODES[options.unit]
-    look(d1, d2, along, offset, geometry.matrix(), mode, factor, corrections, radial, azimuth, norm)
+    turn = geometry.matrix()
+
+    def see(rows: slice) -> None:
+        u, v, w = (one[rows] if len(one) > 1 else one for one in (d1, d2, along))
+        around = azimuth[rows] if azimuth.size else azimuth
+        look(u, v, w, offset, turn, mode, factor, corrections, radial[rows], around, norm[rows])
+
+    _in_bands(see, shape2)
     edges, inverse = _edges(options, radial, float(np.hypot(*shape2)))
     starts, widths = options.sector_limits()
     n_cells = (len(edges) - 1) * len(starts)
@@ -74,13 +87,32 @@ def cells_of(geometry: Geometry, target: Any, options: AzimuthalOptions) -> Cell
         msg = f"{len(edges) - 1} bins in {len(starts)} sectors: expected at most {MAX_CELLS} cells; use fewer"
         raise ValueError(msg)
     cells = np.empty(radial.size, np.uint32)
-    digitise(radial.reshape(-1), azimuth.reshape(-1), edges, inverse, starts, widths, cells)
+    grid = cells.reshape(shape2)
+
+    def sort(rows: slice) -> None:
+        around = azimuth[rows] if azimuth.size else azimuth
+        digitise(radial[rows].ravel(), around.ravel(), edges, inverse, starts, widths, grid[rows].reshape(-1))
+
+    _in_bands(sort, shape2)
     norm = norm.reshape(-1)
     bad = ~(norm > 0)
     if bad.any():
         norm[bad], cells[bad] = 1, n_cells
     small = cells.astype(np.uint16) if n_cells < 1 << 16 else cells
     return Cells(places.shape, edges, starts, widths, small, norm)
+
+
+def _in_bands(work: Callable[[slice], None], shape: tuple[int, ...]) -> None:
+    """Call for bands of rows, side by side if there are many pixels: the kernels release the interpreter lock."""
+    bands = min(
+        os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1, MOST_BANDS, shape[0]
+    )
+    if math.prod(shape) < SIDE_BY_SIDE or bands < 2:
+        work(slice(0, shape[0]))
+        return
+    borders = np.linspace(0, shape[0], bands + 1).astype(int).tolist()
+    with ThreadPoolExecutor(bands) as pool:
+        list(pool.map(work, map(slice, borders[:-1], borders[1:])))
 
 
 def _edges(options: AzimuthalOptions, radial: NDArray[np.float64], pixels: float) -> tuple[NDArray[np.float64], float]:

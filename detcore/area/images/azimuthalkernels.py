@@ -50,10 +50,12 @@ def look(d1, d2, along, offset, turn, mode, factor, corrections, radial, azimuth
             t1 = turn[0, 0] * a + turn[0, 1] * b + turn[0, 2] * w
             t2 = turn[1, 0] * a + turn[1, 1] * b + turn[1, 2] * w
             t3 = turn[2, 0] * a + turn[2, 1] * b + turn[2, 2] * w
-            across, squared = t1 * t1 + t2 * t2, a * a + b * b + w * w
+            across = t1 * t1 + t2 * t2
+            inverse = 1.0 / (a * a + b * b + w * w)
+            root = math.sqrt(inverse)
             if mode == Q:  # sin^2 of half the angle, without the difference of nearly equal numbers
-                cosine = t3 / math.sqrt(squared)
-                half = across / squared / (2.0 * (1.0 + cosine)) if cosine > 0.0 else 0.5 * (1.0 - cosine)
+                cosine = t3 * root
+                half = across * inverse / (2.0 + 2.0 * cosine) if cosine > 0.0 else 0.5 - 0.5 * cosine
                 radial[y, x] = factor * math.sqrt(half)
             elif mode == TWO_THETA:
                 radial[y, x] = math.degrees(math.atan2(math.sqrt(across), t3))
@@ -63,10 +65,10 @@ def look(d1, d2, along, offset, turn, mode, factor, corrections, radial, azimuth
                 azimuth[y, x] = math.degrees(math.atan2(t1, t2))
             one = 1.0
             if solid:
-                cosine = w / math.sqrt(squared)
-                one *= cosine * cosine * cosine
+                cosine = w * root
+                one = cosine * cosine * cosine
             if polarized:
-                one *= 1.0 - 0.5 * (across + polarization * (t2 * t2 - t1 * t1)) / squared
+                one *= 1.0 - 0.5 * (across + polarization * (t2 * t2 - t1 * t1)) * inverse
             norm[y, x] = one
 
 
