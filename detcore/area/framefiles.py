@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from detcore.area.detector import Detector, type_of
 from detcore.area.files.describe import described
+from detcore.area.files.euxfel import needs_peers
 from detcore.area.files.formats import Contents, Options
 from detcore.area.files.geomfile import read_geom
 from detcore.area.files.known import SUFFIXES, format_of, look
@@ -23,7 +24,7 @@ from detcore.core.schema import FRAME
 from detcore.core.source import ChunkRef, FileSource, Problem, UnknownFormat, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -102,10 +103,12 @@ class AreaFiles(FileSource):
                 found.append(path)
         return list(dict.fromkeys(found))
 
-    def _contents(self, path: str, peers: tuple[str, ...] = ()) -> Contents:
-        return look(path, self.options, peers if len(peers) > 1 else ())
+    def _contents(self, path: str, files: Sequence[str] | None = None) -> Contents:
+        if not needs_peers(path):
+            return look(path, self.options)
+        return look(path, self.options, tuple(self.files() if files is None else files))
 
-    def _first(self) -> tuple[str, Contents]:
+    def _first(self, files: Sequence[str] | None = None) -> tuple[str, Contents]:
         """Return the first file with frames, which says what the detector is.
 
         Raises
@@ -113,7 +116,8 @@ class AreaFiles(FileSource):
         UnknownFormat
             No file has any.
         """
-        reasons, files = [], tuple(self.files())
+        reasons = []
+        files = self.files() if files is None else files
         for path in files:
             try:
                 contents = self._contents(path, files)
@@ -169,7 +173,7 @@ class AreaFiles(FileSource):
 
     @override
     def schema_of(self, path: str) -> xr.Dataset:
-        contents = self._contents(path, tuple(self.files()))
+        contents = self._contents(path)
         if not contents.stacks:
             msg = f"{path}: {'; '.join(str(one) for one in contents.problems[:3]) or 'no frames in it'}"
             raise UnknownFormat(msg)
@@ -223,7 +227,7 @@ class AreaFiles(FileSource):
             event += max(self._count(path, files), 0)
         return events
 
-    def _count(self, path: str, files: tuple[str, ...]) -> int:
+    def _count(self, path: str, files: Sequence[str] | None = None) -> int:
         """Return how many frames of a file can be read, up to the first missing piece; -2 if it cannot be."""
         try:
             contents = self._contents(path, files)
@@ -244,7 +248,7 @@ class AreaFiles(FileSource):
         stacks = contents.stacks[: contents.pending] if self.first_events is not None else contents.stacks
         if not stacks:
             return
-        model = self._first()[1].stacks[0]
+        model = self._first(files)[1].stacks[0]
         first, end, step = self.frames or (0, None, 1)
         row = 0  # in the file, over all its stacks
         for number, stack in enumerate(stacks):
@@ -286,12 +290,12 @@ class AreaFiles(FileSource):
 
     @override
     def whole(self, path: str) -> bool:
-        return self._count(path, tuple(self.files())) >= 0
+        return self._count(path) >= 0
 
     @override
     def measure(self, path: str, facts: os.stat_result) -> int:
         """Return how many frames of a file can be read: a file that grows in place may keep its size."""
-        return self._count(path, tuple(self.files()))
+        return self._count(path)
 
     @override
     def read(self, ref: ChunkRef, columns: frozenset[str]) -> xr.Dataset:
@@ -304,7 +308,7 @@ class AreaFiles(FileSource):
             data["data"] = (_dims(frames.shape[1:]), frames)
         wanted = columns - {"data", "event_id"}
         if wanted:
-            known = self._contents(path, tuple(self.files())).columns
+            known = self._contents(path).columns
             for name in sorted(wanted):
                 values = known.get(name)
                 fits = values is not None and row + begin + len(rows) <= len(values)

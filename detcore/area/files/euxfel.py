@@ -6,6 +6,7 @@ corrected and (pulse, 2, y, x) when raw (signal and gain). A frame is put togeth
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ def groups_of(file: h5py.File, wanted: str | None = None) -> list[tuple[int, str
                 result.setdefault(name, []).append((int(number[1]), place))
     chosen = [wanted] if wanted in result else list(result)
     return sorted(one for name in chosen for one in result[str(name)])
+
+
+def needs_peers(path: str) -> bool:
+    """Return whether the name of a file says that others of the run have the other modules."""
+    return _FILE.match(os.path.basename(path)) is not None  # noqa: PTH119 - asked for every file of a folder
 
 
 def is_lead(path: str, peers: Sequence[str]) -> bool:

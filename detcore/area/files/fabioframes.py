@@ -1,4 +1,4 @@
-"""Formats of laboratories and beamlines (EDF, CBF, MarCCD, SPE, …) through fabio, if it is installed."""
+"""Formats of laboratories and beamlines (EDF, CBF, …) through fabio, if it is installed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FabioFrames:
     """See `Format`. Claims what is left, as far as its beginning is known, or everything that fabio then opens."""
 
     name: ClassVar[str] = "EDF, CBF and others through fabio"
-    suffixes: ClassVar[tuple[str, ...]] = (".edf", ".cbf", ".mccd", ".mar2300", ".mar3450", ".spe", ".img", ".sfrm")
+    suffixes: ClassVar[tuple[str, ...]] = (".edf", ".cbf", ".mccd", ".mar2300", ".mar3450", ".img", ".sfrm")
 
     @staticmethod
     def there() -> bool:
@@ -55,8 +55,8 @@ class FabioFrames:
         return importlib.util.find_spec("fabio") is not None
 
     def claims(self, start: bytes) -> bool:
-        """Return whether the beginning is one that fabio's formats have; SPE has none, but zeros where others have text."""
-        return any(start.startswith(one) for one in STARTS) or _is_spe(start)
+        """Return whether the beginning is one that fabio's formats have."""
+        return start.startswith(tuple(STARTS))
 
     def judge(self, path: str) -> Match:
         """Return generic for what fabio opens."""
@@ -97,16 +97,6 @@ class FabioFrames:
                     msg = f"{stack.path}: image {row} cannot be read: {type(error).__name__}: {str(error)[:200]}"
                     raise OSError(msg) from error
         return np.stack(found)
-
-
-def _is_spe(start: bytes) -> bool:
-    """Return whether the words of a WinView head are where they belong: sizes, type, and its closing mark."""
-    if len(start) < 4096:
-        return False
-    width, height = int.from_bytes(start[42:44], "little"), int.from_bytes(start[656:658], "little")
-    kind, mark = int.from_bytes(start[108:110], "little"), int.from_bytes(start[4098 - 6 : 4098 - 4], "little")
-    version = np.frombuffer(start[1992:1996], "<f4")[0]
-    return bool(width and height and kind in {0, 1, 2, 3} and (mark == 0x5555 or 1.0 <= version < 4.0))
 
 
 @lru_cache(maxsize=8)

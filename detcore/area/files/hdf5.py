@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -221,9 +222,9 @@ def text(path: str, file: h5py.File, *names: str) -> str | None:
 
 
 def members(group: Any) -> list[tuple[str, Any]]:
-    """Return the names and objects of a group that are in the file itself."""
+    """Return the names and objects of a group that are in the file itself; at most `MAX_OBJECTS`."""
     inside = []
-    for name in group:
+    for name in islice(group, MAX_OBJECTS):
         try:
             if isinstance(group.get(name, getlink=True), h5py.HardLink):
                 inside.append((str(name), group[name]))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFLATE: Final = h5py.h5z.FILTER_DEFLATE
 SHUFFLE: Final = h5py.h5z.FILTER_SHUFFLE
+DAMAGED: Final[Any] = isal_zlib.error  # made in C: no type is known
 
 
 def raw_chunks(item: h5py.Dataset, first: int, stop: int) -> tuple[list[bytes], tuple[int, ...]] | None:
@@ -57,7 +58,7 @@ def decoded(raw: bytes, filters: tuple[int, ...], shape: tuple[int, ...], dtype:
     size = int(np.prod(shape)) * dtype.itemsize
     try:
         plain = isal_zlib.decompressobj().decompress(raw, size)
-    except isal_zlib.error as error:  # type: ignore[misc] - an exception of C without a type
+    except DAMAGED as error:
         msg = f"damaged: {error}"
         raise OSError(msg) from None
     if len(plain) != size:

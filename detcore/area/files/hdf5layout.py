@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,7 +73,7 @@ def names_of(path: str, file: h5py.File, options: Options) -> list[str]:
     every = search(file)
     names = [name for name in every if options.detector and options.detector in name.split("/")] or every
     if not names:
-        held = ", ".join(name for name, _ in tree(file)[:20]) or "nothing"
+        held = ", ".join(f"/{name}" for name in islice(file, 20)) or "nothing"
         msg = f"{path}: no data set of frames (2 to 4 axes of numbers); found {held}. Name one with dataset="
         raise UnknownFormat(msg)
     shapes = {walk_to(file, name).shape[1:] for name in names}

@@ -6,23 +6,24 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from detcore.area.files.euxfel import companions
 from detcore.area.files.fabioframes import FabioFrames
 from detcore.area.files.formats import Contents, Options, regular
 from detcore.area.files.hdf5frames import Hdf5Frames
 from detcore.area.files.npyframes import NpyFrames
+from detcore.area.files.speframes import HEAD, SpeFrames
 from detcore.area.files.tiffframes import TiffFrames
 from detcore.core.source import UnknownFormat
 
 if TYPE_CHECKING:
     from detcore.area.files.formats import Format
 
-FORMATS: Final[tuple[Format, ...]] = (Hdf5Frames(), NpyFrames(), TiffFrames(), FabioFrames())
+FORMATS: Final[tuple[Format, ...]] = (Hdf5Frames(), NpyFrames(), TiffFrames(), SpeFrames(), FabioFrames())
 SUFFIXES: Final = tuple(dict.fromkeys(suffix for one in FORMATS for suffix in one.suffixes))
-_START = 4096  # bytes
-_REMEMBERED = 2048  # files
+_START = HEAD  # bytes: the longest head that a format is known by
+_REMEMBERED = 20_000  # files
 _LARGEST = 1 << 29  # bytes of arrays that are remembered
 _PATIENCE = 1.0  # s; a file that could not be read is tried again after that: another one that it needs may have come
 _State = tuple[int, int, int] | None
@@ -64,7 +65,7 @@ def look(path: str, options: Options, peers: tuple[str, ...] = ()) -> Contents:
     OSError, ValueError
         It cannot be read.
     """
-    near = tuple(one for one in peers if Path(one).parent == Path(path).parent)
+    near = tuple(companions(path, peers)) if peers else ()
     key = (path, options, near)
     with _guard:
         known = _seen.get(key)
