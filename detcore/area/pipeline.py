@@ -139,18 +139,19 @@ def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) 
     detector, setup
         Whose.
     image
-        The image that thresholds look at, raw shape.
+        The image that thresholds look at, raw shape or assembled. None: that of the setup; without one, steps that
+        look at an image are left out.
     """
+    if image is None and setup.mask_image is not None and setup.image_steps:
+        image = read_image(setup.mask_image)
+    if image is None:
+        setup = setup.without_image_steps()
     found = np.zeros(detector.shape, np.uint32) if detector.pixel_mask is None else detector.pixel_mask.copy()
     if not setup.mask:
         return found
-    arrays = {"pixel_mask": found}
-    for name, values in (
-        ("image", image),
-        *((name, getattr(detector, name)) for name in ("noise", "pedestal", "status")),
-    ):
-        if values is not None:
-            arrays[name] = values  # with all gains, which steps may choose from
+    # Constants with all gains: steps may choose from them.
+    given = {"image": image, **{name: getattr(detector, name) for name in ("noise", "pedestal", "status")}}
+    arrays = {"pixel_mask": found, **{name: values for name, values in given.items() if values is not None}}
     places = {"iy": detector.map.iy, "ix": detector.map.ix} if detector.tiled else {}
     panels = Panels(**places, asic=detector.asic)
     return setup.pixel_mask.raster(detector.shape, arrays=arrays, panels=panels, start=found)
@@ -209,6 +210,12 @@ def event_loop(detector: Detector, setup: Setup, run: Any = None) -> DetObjectCl
     ValueError
         The setup does not fit the detector, or a function does not exist.
     """
+    if setup.mask_image is None and (looking := setup.image_steps):
+        msg = (
+            f"the mask step {looking[0].who} looks at an image of the run, and the setup names none; write an average "
+            "(detcore area average) and name its file as mask_image, or put the raster there as a step of kind file"
+        )
+        raise ValueError(msg)
     known = prepared(detector, setup)
     det: Any = DetObject(known.name, known, run, common_mode=setup.common_mode)
     # one mask for every function, as it is drawn: some functions look at `mask`, others at `cmask` too

@@ -25,6 +25,7 @@ from detcore.area.setupsections import (
     EventFilter,
     FunctionSpec,
     ImageSection,
+    PathText,
     PhotonSection,
     ProjectionSection,
     RebinSection,
@@ -62,8 +63,8 @@ class Setup(Section):
         Of the file; a newer one is refused.
     detector, geometry, calibration
         What it is, where it is, and its constants.
-    mask, psana_options
-        Operations in order, and the masks that come with the run.
+    mask, psana_options, mask_image
+        Operations in order, the masks that come with the run, and the file of the image that thresholds look at.
     rois
         Named regions, each summed for each event.
     common_mode
@@ -88,6 +89,7 @@ class Setup(Section):
     geometry: Geometry | None = None
     mask: Annotated[tuple[AnyOperation, ...], Field(max_length=1000)] = ()
     psana_options: Annotated[tuple[PsanaOption, ...], Field(max_length=7)] = ()
+    mask_image: PathText | None = None
     rois: Annotated[tuple[Roi, ...], Field(max_length=MAX_ROIS)] = ()
     common_mode: int | Annotated[tuple[CommonModeStep, ...], Field(max_length=100)] | None = None
     calibration: CalibrationSection = CalibrationSection()
@@ -128,6 +130,16 @@ class Setup(Section):
     def pixel_mask(self) -> PixelMask:
         """The operations as a mask that can be rastered, written and edited."""
         return PixelMask(shape=self.detector.shape, operations=self.mask)
+
+    @property
+    def image_steps(self) -> tuple[Operation, ...]:
+        """The steps of the mask that look at an image of the run: thresholds, and what is not finite."""
+        return tuple(one for one in self.mask if one.enabled and getattr(one, "image", None) == "image")
+
+    def without_image_steps(self) -> Setup:
+        """Return the setup with a mask that can be made before there is an image."""
+        looking = self.image_steps
+        return self.with_mask([one for one in self.mask if one not in looking]) if looking else self
 
     def with_(self, **changes: Any) -> Setup:
         """Return the setup with other sections, checked as a whole.
@@ -278,6 +290,7 @@ def _with_paths(setup: Setup, change: Callable[[str], str]) -> Setup:
             "azimuthal": changed(setup.azimuthal, "dark", "flat"),
             "autocorrelation": changed(setup.autocorrelation, "mask"),
             "functions": tuple(map(changed_function, setup.functions)),
+            "mask_image": None if setup.mask_image is None else change(setup.mask_image),
             "mask": tuple(changed(one, "path") if one.kind == "file" else one for one in setup.mask),
         }
     )

@@ -140,3 +140,19 @@ def test_a_run_gives_shape_mask_and_constants(tmp_path: Path) -> None:
     assert found[9, 9] == 1 << 31
     assert found[20, 0] == 256
     assert found[20, 5] == 0
+
+
+def test_thresholds_of_a_run_look_at_the_image_of_the_setup(tmp_path: Path) -> None:
+    frames = np.zeros((2, 6, 7), np.uint16)
+    np.save(tmp_path / "run.npy", frames)
+    mean = np.zeros((6, 7), np.float32)
+    mean[2, 3] = 9
+    np.save(tmp_path / "mean.npy", mean)
+    (tmp_path / "setup.yaml").write_text("mask: [{kind: threshold, name: hot, high: 5}]")
+    refused = run(tmp_path / "setup.yaml", "--run", tmp_path / "run.npy")
+    assert refused.exit_code == 1
+    assert "the step threshold 'hot' looks at an image of the run; give one with --image" in refused.output
+    (tmp_path / "setup.yaml").write_text("mask_image: mean.npy\nmask: [{kind: threshold, name: hot, high: 5}]")
+    done = run(tmp_path / "setup.yaml", "--run", tmp_path / "run.npy", "--output", tmp_path / "a.npy")
+    assert done.exit_code == 0, done.output
+    assert np.argwhere(np.load(tmp_path / "a.npy")).tolist() == [[2, 3]]

@@ -198,13 +198,13 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_files_are_found_from_the_folder_of_the_setup(tmp_path: Path) -> None:
     text = (
-        "calibration: {pedestal: dark/ped.npy, noise: null}\nbackground: {image: /elsewhere/bg.npy}\n"
+        "mask_image: mean.npy\ncalibration: {pedestal: dark/ped.npy, noise: null}\nbackground: {image: /elsewhere/bg.npy}\n"
         "mask: [{kind: file, path: mask.h5, convention: nxmx}]\n"
         "functions: [{kind: dropletFunc, params: {threshold: 3}, children: [{kind: a, params: {mask: m.npy, name: x}}]}]"
     )
     (tmp_path / "s.yaml").write_text(text)
     setup = Setup.load(tmp_path / "s.yaml")
-    names = {str(tmp_path / name) for name in ("dark/ped.npy", "mask.h5", "m.npy")} | {"/elsewhere/bg.npy"}
+    names = {str(tmp_path / name) for name in ("dark/ped.npy", "mask.h5", "m.npy", "mean.npy")} | {"/elsewhere/bg.npy"}
     assert set(setup.files()) == names
     assert setup.calibration.gain == "auto"
     setup.save(tmp_path / "again.yaml")
@@ -223,6 +223,14 @@ def test_changes_are_checked() -> None:
         setup.with_(sum=1)
     with pytest.raises(InvalidParameters, match="two ROIs are called"):
         setup.with_(rois=(setup.rois[0], setup.rois[0]))
+
+
+def test_steps_that_look_at_an_image() -> None:
+    setup = Setup(mask=(EdgesOperation(), ThresholdOperation(name="hot", high=5), NotFiniteOperation(enabled=False)))
+    assert [one.name for one in setup.image_steps] == ["hot"]
+    assert [one.kind for one in setup.without_image_steps().mask] == ["edges", "not_finite"]
+    other = Setup(mask=(ThresholdOperation(image="noise", high=5),))
+    assert other.without_image_steps() is other
 
 
 def test_its_mask_can_be_rastered() -> None:

@@ -80,6 +80,7 @@ def mask(
             msg = f"{target} is the file that is read; give another name"
             raise click.UsageError(msg)
     setup, fits = _read(mask_file, convention, dataset)
+    image = image or setup.mask_image
     raster = _raster(setup, shape or fits, run, None if image is None else read_image(image))
     notes = {"detcore_provenance": json.dumps(_record(mask_file, run, setup))}
     operations = PixelMask(shape=raster.shape, operations=setup.mask)
@@ -139,6 +140,9 @@ def _raster(
         if setup.psana_options:
             options: dict[str, Any] = dict.fromkeys(setup.psana_options, True)
             base[psana_mask(detector, **options) == 0] |= np.uint32(1 << BITS["user"])
+        if image is None and setup.image_steps:
+            msg = f"the step {setup.image_steps[0].who} looks at an image of the run; give one with --image"
+            raise ValueError(msg)
         return masked(detector.with_(pixel_mask=base), setup, image)
     if setup.psana_options:
         msg = f"the setup asks for {', '.join(setup.psana_options)}, which come with a run; give it with --run"
