@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,7 +32,10 @@ TARGET_BYTES = 12 << 20  # of the frames of a chunk, in memory
 LARGEST_TARGET = 32 << 20
 MODULE_DIMS = (FRAME, "module", "y", "x")
 FRAME_DIMS = (FRAME, "y", "x")
+REMEMBERED = 8  # detectors, with their masks and maps once these were asked for
 _PART = re.compile(r"_data_\d+\.h5$")
+
+_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,22 @@ class AreaFiles(FileSource):
             A file that was named cannot be read, or does not fit.
         """
         path, contents = self._first()
+        own = tuple(one for one in (self.geometry, *(place for _, place in self.calibration)) if one is not None)
+        state = tuple(fingerprint(one) + str(modified(one)) for one in own)
+        with _guard:
+            known = _detectors.get(self)
+        if known is not None and known[0] is contents and known[1] == state:
+            return known[2]
         stored = contents.stacks[0].shape
-        return described(
+        made = described(
             contents.facts, stored, self._shape(stored), name=self.name, kind=self.type, orientation=self.orientation,
             geometry=self.geometry, calibration=dict(self.calibration), path=path,
         )  # fmt: skip
+        with _guard:
+            _detectors[self] = contents, state, made
+            while len(_detectors) > REMEMBERED:
+                del _detectors[next(iter(_detectors))]
+        return made
 
     def notes(self) -> tuple[str, ...]:
         """Return what was assumed when the files were read, in words."""
@@ -260,14 +274,14 @@ class AreaFiles(FileSource):
             low = max(start - row, first - event - row, 0)
             low += -(event + row + low - first) % step if event + row + low > first else 0
             high = stack.n if end is None else min(stack.n, end - event - row)
-            modified = _modified(stack.path)
+            written = modified(stack.path)
             for begin in range(low, high, deep):
                 stop = min(begin + deep, high)
                 weight = float(len(range(begin, stop, step)) * stack.frame_bytes)
                 where = (path, number, stack, begin, stop, step, row, event + row)
                 last = stack.n if stop == high and end is None else stop
                 yield ChunkRef(
-                    self.key, stack.path, row + begin, row + last, _state(stack.path), weight, modified, where
+                    self.key, stack.path, row + begin, row + last, fingerprint(stack.path), weight, written, where
                 )
             row += stack.n
 
@@ -373,17 +387,8 @@ class AreaFiles(FileSource):
         raise KeyError(msg)
 
 
+_detectors: dict[AreaFiles, tuple[Contents, tuple[str, ...], Detector]] = {}
+
+
 def _dims(shape: tuple[int, ...]) -> tuple[str, ...]:
     return MODULE_DIMS if len(shape) == 3 else FRAME_DIMS
-
-
-def _modified(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime  # noqa: PTH116 - called for every chunk
-    except OSError:
-        return math.nan
-
-
-def _state(path: str) -> str:
-    facts = os.stat(path)  # noqa: PTH116 - called for every file
-    return f"{facts.st_ino}:{facts.st_size}"

@@ -340,3 +340,12 @@ def test_sums_and_several_detectors_of_small_data(tmp_path):
     assert np.array_equal(source.frame(0), image)
     with pytest.raises(UnknownFormat, match="no detector 'cspad'"):
         open_files(tmp_path / "a.h5", detector="cspad").schema()
+
+
+def test_a_mask_for_each_frame_of_a_cxi_file_is_said_to_be_left_out(tmp_path, frames):
+    with h5py.File(tmp_path / "a.cxi", "w") as file:
+        home = file.create_group("entry_1/instrument_1/detector_1")
+        home["data"], home["mask"] = frames, np.ones(frames.shape, np.uint16)
+    source = open_files(tmp_path / "a.cxi")
+    assert source.detector().pixel_mask is None
+    assert "a mask for each of 11 frames: it is not used" in source.notes()[0]

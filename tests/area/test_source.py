@@ -257,3 +257,16 @@ def test_a_growing_file_is_seen_to_grow(tmp_path):
     assert source.measure(str(path), path.stat()) == 5
     (ref,) = [item for item in source.plan_file(str(path), 2) if isinstance(item, ChunkRef)]
     assert source.read(ref, frozenset({"data"})).event_id.values.tolist() == [2, 3, 4]
+
+
+def test_a_detector_is_made_once_for_each_state_of_its_files(run, tmp_path):
+    folder = tmp_path / "darks"
+    folder.mkdir()
+    np.save(folder / "dark.npy", np.ones((20, 30)))
+    source = open_files(run / "f0.npy", calibration={"pedestal": folder / "dark.npy"})
+    first = source.detector()
+    assert source.detector() is first
+    assert open_files(run / "f0.npy", calibration={"pedestal": folder / "dark.npy"}).detector() is first
+    np.save(folder / "dark.npy", np.full((20, 30), 2.0))
+    assert source.detector().pedestal[0, 0] == 2
+    assert open_files(run / "f0.npy").detector().pedestal is None

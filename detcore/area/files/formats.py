@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from dataclasses import dataclass, field
@@ -137,6 +138,23 @@ def regular(path: str) -> os.stat_result:
         msg = f"{path}: expected a regular file, found {found}"
         raise OSError(msg)
     return facts
+
+
+def modified(path: str) -> float:
+    """Return when a file was written, Unix seconds; nan if it is gone."""
+    try:
+        return os.stat(path).st_mtime  # noqa: PTH116 - called for every chunk
+    except OSError:
+        return math.nan
+
+
+def fingerprint(path: str) -> str:
+    """Return what changes when a file is replaced, or gets longer; empty if it is gone."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - called for every chunk
+    except OSError:
+        return ""
+    return f"{facts.st_ino}:{facts.st_size}"
 
 
 def checked_frame(shape: Sequence[int], dtype: np.dtype[Any], what: str) -> tuple[int, ...]:

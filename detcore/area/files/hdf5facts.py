@@ -113,6 +113,10 @@ def _mask(path: str, file: h5py.File, home: str, shape: tuple[int, ...], notes: 
     group: Any = walk_to(file, home)
     numbered = sorted(str(name) for name in group if re.fullmatch(r"pixel_mask(_\d+)?", str(name))) if group else []
     mask: NDArray[np.uint32] | None = None
+    for name in ("pixel_mask", "mask"):
+        item = walk_to(file, f"{home}/{name}")
+        if isinstance(item, h5py.Dataset) and item.ndim == len(shape) + 1 and item.shape[0] > 1:
+            notes.append(f"{home}/{name} has a mask for each of {item.shape[0]} frames: it is not used")
     for name in [*(f"{home}/{one}" for one in numbered), f"{home}/detectorSpecific/pixel_mask"]:
         one = _fitting(fetch(path, file, name, MAX_PIXELS), shape, name, notes)
         if one is not None and (mask is None or name.startswith(f"{home}/pixel_mask")):
