@@ -16,6 +16,8 @@ from detcore.area.setupfile import Setup
 from detcore.image import Panels, PixelMask, good_pixels
 
 if TYPE_CHECKING:
+    import os
+
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
 
@@ -27,7 +29,7 @@ BINNINGS: Final = ("bins", "q_step", "edges")
 
 def azimuthal(
     image: ArrayLike | xr.DataArray,
-    setup: Setup | Geometry,
+    setup: Setup | Geometry | str | os.PathLike[str],
     *,
     detector: Any = None,
     good: ArrayLike | None = None,
@@ -43,7 +45,7 @@ def azimuthal(
     image
         (y, x) or (frame, y, x); of a tiled `detector` (module, y, x) or (frame, module, y, x).
     setup
-        A setup, whose geometry, mask and azimuthal section are used; or a geometry alone.
+        A setup or its file, whose geometry, mask and azimuthal section are used; or a geometry alone.
     detector
         Whose pixels know their place and whose masks count; None: the image is flat.
     good
@@ -66,6 +68,7 @@ def azimuthal(
     ValueError
         The geometry lacks what the unit needs, a shape does not fit, or an option is wrong.
     """
+    setup = _loaded(setup)
     frames = np.asarray(image)
     shape = frames.shape[-len(detector.shape) :] if detector is not None else frames.shape[-2:]
     geometry, chosen = settings(setup, detector, frames.dtype, options)
@@ -156,7 +159,7 @@ def find_centre(
     *,
     good: ArrayLike | None = None,
     detector: Any = None,
-    setup: Setup | None = None,
+    setup: Setup | str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Centre:
     """Find the direct beam; see `detcore.area.images.centre.find_centre`.
@@ -172,7 +175,7 @@ def find_centre(
     detector
         Whose masks count and whose panels are assembled.
     setup
-        Whose mask counts.
+        Whose mask counts; or its file.
     **options
         `tilt`, `start`, `rings`.
     """
@@ -180,7 +183,7 @@ def find_centre(
         return centre.find_centre(np.zeros((1, 1)), points, "points", **options)
     frame = np.asarray(image)
     if good is None and (setup is not None or detector is not None):
-        good = good_of(setup if setup is not None else Setup(), frame.shape, detector, frame)
+        good = good_of(_loaded(setup if setup is not None else Setup()), frame.shape, detector, frame)
     if detector is not None and len(detector.shape) == 3 and frame.shape == detector.shape:
         frame = frame.astype(np.float32)
         if good is not None:
@@ -190,6 +193,10 @@ def find_centre(
 
 
 # ---- what a setup says
+
+
+def _loaded(setup: Setup | Geometry | str | os.PathLike[str]) -> Setup | Geometry:
+    return setup if isinstance(setup, (Setup, Geometry)) else Setup.load(setup)
 
 
 def settings(

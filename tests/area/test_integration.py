@@ -219,3 +219,10 @@ def test_planes_are_compared_by_their_values():
 
 def test_warming_up_compiles_without_a_warning():
     integration.warm()
+
+
+def test_a_setup_may_be_a_file(tmp_path):
+    path = tmp_path / "setup.yaml"
+    SETUP.save(path)
+    xr.testing.assert_equal(azimuthal(IMAGE, path), azimuthal(IMAGE, SETUP))
+    assert find_centre(rings(70.3, 80.1), setup=Setup().with_mask(())).x == pytest.approx(70.3, abs=0.15)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FINE: Final = 1 << 20  # pixels of the image in which the centre is refined
 COARSE: Final = 1 << 16  # and of that in which it is looked for
 LOCAL: Final = 31  # px of the local mean that is subtracted
+SMALLEST: Final = 24  # px; in smaller images noise looks like rings
 CLIP: Final = 4.0  # standard deviations
 CANDIDATES: Final = 6
 FAINT: Final = 0.03  # part of the variance
@@ -73,8 +74,13 @@ def automatic(pixels: NDArray[np.float32], good: NDArray[np.bool_]) -> Found:
     Raises
     ------
     ValueError
-        Rings around no point explain more of the image than noise does.
+        The image is too small, or rings around no point explain more of it than noise does.
     """
+    if min(pixels.shape) < SMALLEST:
+        msg = (
+            f"expected an image of at least {SMALLEST} by {SMALLEST} pixels, found {pixels.shape}; pick points instead"
+        )
+        raise ValueError(msg)
     factor = max(1, math.ceil(math.sqrt(pixels.size / FINE)))
     fine, fine_good = shrunk(pixels, good, factor)
     found, seen = _search(fine, fine_good, LOCAL)
@@ -137,7 +143,7 @@ def flattened(pixels: NDArray[np.float32], good: NDArray[np.bool_], local: int =
     """Return the image with its wide range of values compressed and its slow changes taken away; 0 where masked."""
     values = pixels[good]
     low, middle = np.percentile(values[:: max(1, len(values) // 100_000)], [1, 50])
-    scale = middle - low or float(values.std()) or 1.0
+    scale = middle - low or float(values.std(dtype=np.float64)) or 1.0
     raised = np.arcsinh((pixels - low) / scale).astype(np.float32)
     weight = good.astype(np.float32)
     raised *= weight

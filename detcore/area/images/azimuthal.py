@@ -296,7 +296,8 @@ def _as_pixels(image: Any) -> NDArray[Any]:
         msg = f"image: expected numbers, found {pixels.dtype}"
         raise TypeError(msg)
     native = pixels.dtype.newbyteorder("=")
-    return pixels.astype(native if native in (np.uint16, np.float32) else np.float32, copy=False)
+    with np.errstate(over="ignore"):  # too large for float32: infinite, and does not count
+        return pixels.astype(native if native in (np.uint16, np.float32) else np.float32, copy=False)
 
 
 def _divided(total: NDArray[np.float64], norm: NDArray[np.float64], valid: NDArray[np.int64]) -> NDArray[np.float64]:

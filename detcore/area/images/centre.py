@@ -33,6 +33,7 @@ MIN_POINTS: Final = 12  # of a ring
 INLIERS: Final = 0.45  # of a ring's points
 TOLERANCE: Final = 2.0  # px
 TRIMS: Final = 5
+TOO_LARGE: Final = 1e15  # no intensity; squares of it must not overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +154,10 @@ def checked_image(image: ArrayLike, good: ArrayLike | None) -> tuple[NDArray[np.
     if pixels.ndim != 2 or pixels.dtype.kind not in "buif":
         msg = f"expected an image (y, x) of numbers, found {pixels.dtype} of the shape {pixels.shape}"
         raise ValueError(msg)
-    pixels = pixels.astype(np.float32)
-    selected = np.isfinite(pixels)
+    with np.errstate(over="ignore", invalid="ignore"):
+        pixels = pixels.astype(np.float32)
+        selected = np.abs(pixels) < TOO_LARGE  # false for what is not a number
+    pixels = np.where(selected, pixels, np.float32(0))
     if good is not None:
         given = np.asarray(good)
         if given.shape != pixels.shape or given.dtype != np.bool_:
