@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from typing_extensions import override
 from detcore.area.detector import Detector, type_of
 from detcore.area.files.describe import described
 from detcore.area.files.euxfel import needs_peers
-from detcore.area.files.formats import Contents, Options
+from detcore.area.files.formats import Contents, Options, fingerprint, modified
 from detcore.area.files.geomfile import read_geom
 from detcore.area.files.known import SUFFIXES, format_of, look
 from detcore.area.images.assembly import ORIENTATIONS, oriented, oriented_shape
@@ -24,6 +23,7 @@ from detcore.core.schema import FRAME
 from detcore.core.source import ChunkRef, FileSource, Problem, UnknownFormat, walk
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
