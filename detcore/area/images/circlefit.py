@@ -157,7 +157,7 @@ def _start(where: NDArray[np.float64], which: NDArray[np.int64], count: int) -> 
 def on_circle(
     points: NDArray[np.float64], tolerance: float, rng: np.random.Generator, near: tuple[float, float], reach: float
 ) -> NDArray[np.bool_]:
-    """Select the points that lie on one circle, by RANSAC (Fischler & Bolles 1981, Commun. ACM 24, 381).
+    """Select the points that lie on one circle, by RANSAC (Fischler & Bolles 1981, Communications of the ACM 24, 381).
 
     Parameters
     ----------

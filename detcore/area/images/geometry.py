@@ -2,8 +2,8 @@
 
 Pixel centres are at whole numbers, x is the column and y the row. The detector plane has its origin where the normal
 through the sample meets it (the "point of normal incidence"); p1 runs along the rows' index y, p2 along the columns'
-index x, both in metres. The plane is turned by three angles as in pyFAI (Kieffer & Karkoulis 2013, J. Phys.: Conf.
-Ser. 425, 202012): in the laboratory axis 3 is the beam, and
+index x, both in metres. The plane is turned by three angles as in pyFAI (Kieffer & Karkoulis 2013, J. Phys. Conference
+Series 425, 202012): in the laboratory axis 3 is the beam, and
 
     t1 = c2 c3 p1 + (c3 s1 s2 - c1 s3) p2 - (c1 c3 s2 + s1 s3) L
     t2 = c2 s3 p1 + (c1 c3 + s1 s2 s3) p2 - (c1 s2 s3 - c3 s1) L
