@@ -99,8 +99,12 @@ class EventStream:
         self._loops: list[DetObjectClass] = []
         self._mine = threading.local()
         self._backgrounds: dict[int, NDArray[np.float32] | None] = {}
+        self._images: dict[str, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
-        self.first = event_loop(self.detector, setup)  # what is wrong with the setup is told before anything is read
+        self.first = event_loop(
+            self.detector, setup, image=self._image(setup)
+        )  # what is wrong with the setup is told before anything is read
+        self._ready: DetObjectClass | None = self.first  # for the thread that comes first
         for one in self.first.sums.values():
             one.counts(flags_of({}, 0))
 
@@ -220,10 +224,23 @@ class EventStream:
     def _loop(self, version: int, setup: Setup) -> DetObjectClass:
         """Return the event loop of this thread: functions keep the data of an event, so none is shared."""
         if getattr(self._mine, "version", None) != version:
-            self._mine.loop, self._mine.version = event_loop(self.detector, setup), version
             with self._lock:
-                self._loops.append(self._mine.loop)
+                ready, self._ready = self._ready if version == 0 else None, None
+            loop = ready if ready is not None else event_loop(self.detector, setup, image=self._image(setup))
+            self._mine.loop, self._mine.version = loop, version
+            with self._lock:
+                self._loops.append(loop)
         return self._mine.loop  # type: ignore[no-any-return]
+
+    def _image(self, setup: Setup) -> NDArray[np.float32] | None:
+        """Return the mean image that thresholds of the mask look at; made again only for another calibration."""
+        if setup.mask_image is not None or not setup.image_steps:
+            return None
+        key = repr((setup.common_mode, setup.calibration))
+        with self._lock:
+            if key not in self._images:
+                self._images[key] = first_mean(self.source, setup)
+            return self._images[key]
 
     def _background(self, version: int, setup: Setup, loop: DetObjectClass) -> NDArray[np.float32] | None:
         """Return what is subtracted from each calibrated frame; made once for each version of the setup."""
@@ -260,6 +277,27 @@ def in_order(setup: Setup) -> bool:
     return ghosts or first or any(one.kind == "SvdFit" for one in setup.functions)
 
 
+def first_mean(source: Source, setup: Setup, n_events: int = 100) -> NDArray[np.float32]:
+    """Return the mean calibrated frame of the first events, (frame shape): what thresholds of a mask look at.
+
+    Raises
+    ------
+    ValueError
+        The run is still being written, or empty.
+    """
+    if source.size() is None:
+        msg = (
+            f"{source.key}: the mask step {setup.image_steps[0].who} looks at an image, and a live run has none yet; "
+            "write an average and name its file as mask_image in the setup"
+        )
+        raise ValueError(msg)
+    mean, n = _mean(source, setup.without_image_steps(), first=n_events)
+    if not n:
+        msg = f"{source.key}: no event, so the mask step {setup.image_steps[0].who} has no image to look at"
+        raise ValueError(msg)
+    return mean
+
+
 def dropped_mean(source: Source, setup: Setup) -> NDArray[np.float32]:
     """Return the mean calibrated frame of the shots without X-rays, (frame shape).
 
@@ -271,10 +309,21 @@ def dropped_mean(source: Source, setup: Setup) -> NDArray[np.float32]:
     if source.size() is None:
         msg = f"{source.key}: dropped shots of a live run are not known yet; give background.image instead"
         raise ValueError(msg)
+    mean, n = _mean(source, setup, dropped=True)
+    if not n:
+        msg = f"{source.key}: no shot without X-rays (column xray = 0), so background.dropped has nothing to subtract"
+        raise ValueError(msg)
+    return mean
+
+
+def _mean(
+    source: Source, setup: Setup, *, first: int | None = None, dropped: bool = False
+) -> tuple[NDArray[np.float32], int]:
+    """Return the mean of calibrated frames, and of how many: the first ones, or those without X-rays."""
     plain = setup.with_(rois=(), azimuthal=None, droplets=None, spectrum=None, projection=None, photons=None,
                         autocorrelation=None, rebin=None, sparsify=None, image=None, functions=(), sums=())  # fmt: skip
     loop = event_loop(detector_of(source), plain)
-    total, n = np.zeros(loop.shape), np.zeros(loop.shape, np.int64)
+    total, n, n_frames = np.zeros(loop.shape), np.zeros(loop.shape, np.int64), 0
     wanted = frozenset(map(str, source.schema().data_vars)) | {FRAMES, EVENT_ID}
     for item in source.plan():
         if not isinstance(item, ChunkRef):
@@ -282,14 +331,17 @@ def dropped_mean(source: Source, setup: Setup) -> NDArray[np.float32]:
         chunk = source.read(item, wanted)
         columns = columns_of(chunk)
         for event in range(chunk.sizes[FRAME]):
-            if flags_of(columns, event)["dropped"]:
-                loop.getData(chunk.variables[FRAMES].values[event])
-                values = np.ma.filled(np.ma.asarray(loop.evt.dat, np.float64), np.nan)
-                there = np.isfinite(values)
-                total[there] += values[there]
-                n += there
-    if not n.any():
-        msg = f"{source.key}: no shot without X-rays (column xray = 0), so background.dropped has nothing to subtract"
-        raise ValueError(msg)
+            if dropped and not flags_of(columns, event)["dropped"]:
+                continue
+            loop.getData(chunk.variables[FRAMES].values[event])
+            values = np.ma.filled(np.ma.asarray(loop.evt.dat, np.float64), np.nan)
+            there = np.isfinite(values)
+            total[there] += values[there]
+            n += there
+            n_frames += 1
+            if n_frames == first:
+                break
+        if n_frames == first:
+            break
     mean = np.divide(total, n, out=np.full(loop.shape, np.nan), where=n > 0)
-    return np.asarray(mean, np.float32)
+    return np.asarray(mean, np.float32), n_frames
