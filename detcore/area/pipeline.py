@@ -86,7 +86,7 @@ class ProfileFunc(DetObjectFunc):
         return self.with_children(found)
 
 
-def prepared(detector: Detector, setup: Setup) -> Detector:
+def prepared(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) -> Detector:
     """Return a detector with the facts, constants and mask of a setup.
 
     Parameters
@@ -95,6 +95,8 @@ def prepared(detector: Detector, setup: Setup) -> Detector:
         As a source knows it.
     setup
         Its facts replace those of the source where it gives any.
+    image
+        The image that steps of the mask look at, see `masked`.
 
     Raises
     ------
@@ -128,7 +130,7 @@ def prepared(detector: Detector, setup: Setup) -> Detector:
         if wanted != "auto":
             facts[name] = None if wanted is None else read_calibration(wanted, detector, name)
     found = detector.with_(**facts)
-    return found if not setup.mask else found.with_(pixel_mask=masked(found, setup))
+    return found if not setup.mask else found.with_(pixel_mask=masked(found, setup, image))
 
 
 def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) -> NDArray[np.uint32]:
@@ -193,7 +195,7 @@ def read_image(path: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
     return image
 
 
-def event_loop(detector: Detector, setup: Setup, run: Any = None) -> DetObjectClass:
+def event_loop(detector: Detector, setup: Setup, run: Any = None, image: NDArray[Any] | None = None) -> DetObjectClass:
     """Return a detector with the functions and sums that a setup asks for; `getData`, `processFuncs`, `results` do the work.
 
     Parameters
@@ -204,19 +206,15 @@ def event_loop(detector: Detector, setup: Setup, run: Any = None) -> DetObjectCl
         What to compute.
     run
         Number or name, kept as it is.
+    image
+        The image that steps of the mask look at, see `masked`.
 
     Raises
     ------
     ValueError
         The setup does not fit the detector, or a function does not exist.
     """
-    if setup.mask_image is None and (looking := setup.image_steps):
-        msg = (
-            f"the mask step {looking[0].who} looks at an image of the run, and the setup names none; write an average "
-            "(detcore area average) and name its file as mask_image, or put the raster there as a step of kind file"
-        )
-        raise ValueError(msg)
-    known = prepared(detector, setup)
+    known = prepared(detector, setup, image)
     det: Any = DetObject(known.name, known, run, common_mode=setup.common_mode)
     # one mask for every function, as it is drawn: some functions look at `mask`, others at `cmask` too
     det.mask = good_of(known, setup)
