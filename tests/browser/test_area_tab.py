@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def mean(source: Any, setup: Any) -> np.ndarray[Any, Any]:
     detector = source.detector()
     frames = [area.calibrated(source.frame(number), detector, setup) for number in range(source.n_frames())]
     with np.errstate(all="ignore"):
-        return np.nanmean(np.stack(frames).astype(np.float64), axis=0)
+        return np.asarray(np.nanmean(np.stack(frames).astype(np.float64), axis=0))
 
 
 def complete(seen: Visit) -> Visit:
@@ -167,7 +168,7 @@ def test_regions_have_the_numbers_of_numpy(steady: Visit, setup: Any, source: An
         kept = roi.region.to_mask(mean.shape) & good
         values = mean[kept]
         wanted = [values.sum(), values.mean(), values.max(), (columns[kept] * values).sum() / values.sum(), (rows[kept] * values).sum() / values.sum()]  # fmt: skip
-        seen.until(lambda roi=roi: row_of(seen, roi.name))
+        seen.until(partial(row_of, seen, roi.name))
         cells = [float(cell.replace(",", "")) for cell in row_of(seen, roi.name)[1:]]
         np.testing.assert_allclose(cells[:5], wanted, rtol=1e-3)
         assert cells[5] == kept.sum()
@@ -463,11 +464,16 @@ def shown(seen: Visit) -> list[dict[str, float]]:
     return [box for box in boxes if box and box["width"] > 0]
 
 
+def wide(seen: Visit, right: float) -> bool:
+    """Whether the plots reach so far to the right."""
+    return max(box["right"] for box in shown(seen)) > right
+
+
 def test_it_fills_every_screen(visit: Callable[..., Visit]) -> None:
     seen = complete(visit(tab="area", size=LAPTOP, panel="profile"))
     for size in (LAPTOP, DESK, WALL):
         seen.page.set_viewport_size({"width": size[0], "height": size[1]})
-        seen.until(lambda size=size: max(box["right"] for box in shown(seen)) > 0.95 * size[0])
+        seen.until(partial(wide, seen, 0.95 * size[0]))
         seen.page.wait_for_timeout(500)
         page = seen.page.evaluate("[document.documentElement.scrollHeight, innerHeight]")
         assert page[0] <= page[1]

@@ -275,7 +275,8 @@ def test_the_setup_begins_with_what_the_files_say(facts: Facts, files: list[Path
 def test_numbers_of_a_region_are_those_of_numpy(picture: Picture, facts: Facts) -> None:
     values = picture.values.astype(np.float64)
     good = np.random.default_rng(1).random(values.shape) > 0.1
-    rows, columns = (axis.astype(np.float64) for axis in np.indices(values.shape))
+    axes: Any = np.indices(values.shape).astype(np.float64)
+    rows, columns = axes
     for region in SHAPES:
         kept = region.to_mask(values.shape) & good
         numbers, projections = region_of(picture.values, region, good, (None, None))
@@ -292,9 +293,10 @@ def test_numbers_of_a_region_are_those_of_numpy(picture: Picture, facts: Facts) 
         found = np.array([numbers[name] for name in ("sum", "mean", "max", "x", "y")])
         np.testing.assert_allclose(found, np.array(wanted), rtol=1e-9)
         x, along = projections["along_x"]
-        sums = np.atleast_1d(np.where(kept, values, 0).sum(axis=0))[x]
+        sums: Any = np.where(kept, values, 0).sum(axis=0)
+        counts: Any = kept.sum(axis=0)
         with np.errstate(invalid="ignore"):
-            np.testing.assert_allclose(along, sums / np.atleast_1d(kept.sum(axis=0))[x], rtol=1e-9)
+            np.testing.assert_allclose(along, sums[x] / counts[x], rtol=1e-9)
 
 
 def test_a_threshold_of_a_region_counts_as_zero(picture: Picture) -> None:

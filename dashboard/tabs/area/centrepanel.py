@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -56,9 +57,7 @@ class CentrePanel(Panel):
             "Automatic", lambda _: find("auto"), "without any parameter", icon="auto_fix_high", variant="contained"
         )
         self._fields = {
-            name: NumberField(
-                label, lambda value, name=name: self._typed(name, value), self.complain, width=width, empty="-"
-            )
+            name: NumberField(label, partial(self._typed, name), self.complain, width=width, empty="-")
             for name, (label, _, width) in FIELDS.items()
         }
         self._pixel = NumberField("Pixel (µm)", self._sized, self.complain, width=100, empty="-")
