@@ -330,10 +330,13 @@ class AreaFiles(FileSource):
         return xr.Dataset(data, attrs={"file": path})
 
     def _turned(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Return frames as chunks have them; in memory that may be written to, or kernels are compiled once more."""
         shape = self._shape(frames.shape[1:])
         if len(shape) > frames.ndim - 1:
-            return frames.reshape(len(frames), *shape)
-        return frames if self.orientation == 1 else np.ascontiguousarray(oriented(frames, self.orientation))
+            frames = frames.reshape(len(frames), *shape)
+        elif self.orientation != 1:
+            frames = oriented(frames, self.orientation)
+        return np.require(np.asarray(frames), requirements=["C", "W"])
 
     @override
     def pieces(self, ref: ChunkRef) -> list[ChunkRef]:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from detcore.area import functions, integration
 from detcore.area.api import write_demo
+from detcore.area.detector import Detector
 from detcore.area.images.commonmode import correct
 from detcore.area.images.droplets import find_droplets
 from detcore.area.images.presets import preset
@@ -47,6 +48,7 @@ def commands() -> Any:
 def warm() -> None:
     """Compile the kernels, on small frames of the types that detectors have."""
     integration.warm()
+    Detector(shape=(2, 2, 2)).assemble(np.zeros((2, 2, 2), np.float32))
     warm_shapes()
     functions.warm()
     for dtype in (np.uint16, np.float32):

@@ -270,3 +270,24 @@ def test_a_detector_is_made_once_for_each_state_of_its_files(run, tmp_path):
     np.save(folder / "dark.npy", np.full((20, 30), 2.0))
     assert source.detector().pedestal[0, 0] == 2
     assert open_files(run / "f0.npy").detector().pedestal is None
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "deflated", "contiguous"])
+def test_chunks_may_be_written_to(tmp_path, kind):
+    """Kernels are compiled for writable arrays; a read-only one costs another compilation."""
+    frames = np.ones((3, 8, 9), np.float32)
+    path = tmp_path / {"npy": "a.npy", "npz": "a.npz"}.get(kind, "a.h5")
+    if kind == "npy":
+        np.save(path, frames)
+    elif kind == "npz":
+        np.savez(path, data=frames)
+    else:
+        with h5py.File(path, "w") as file:
+            options = {"chunks": (1, 8, 9), "compression": "gzip"} if kind == "deflated" else {}
+            file.create_dataset("data", data=frames, **options)
+    for orientation in (1, 4, 6):
+        source = open_files(path, orientation=orientation)
+        for values in (read(source)[0]["data"].values, source.frame(1)):
+            assert type(values) is np.ndarray
+            assert values.flags.c_contiguous
+            assert values.flags.writeable
