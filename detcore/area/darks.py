@@ -99,7 +99,7 @@ class Dark(DarkRanges, Reduction):
         if self.gains:
             elsewhere = (n == 0) & (n.sum(axis=0) > 0)
             status[elsewhere] = 0
-        found = {
+        found: dict[str, tuple[NDArray[Any], dict[str, str]]] = {
             "pedestal": (pedestal, {"units": "ADU"}),
             "noise": (noise, {"units": "ADU"}),
             "status": (status, {"long_name": "bits of psana2, 0 is sane"}),

@@ -218,7 +218,8 @@ class PixelSpectra(Reduction):
     @override
     def update(self, state: Spectra, chunk: xr.Dataset) -> None:
         frames = chunk.variables[DATA].values
-        chosen = frames if state.places is None else frames[(slice(None), *state.places)]
+        where: Any = () if state.places is None else (slice(None), *state.places)
+        chosen = frames[where]
         values = chosen.reshape(len(frames), math.prod(chosen.shape[1:])).astype(np.float64)
         with np.errstate(invalid="ignore"):
             at = np.floor((values - self.low) * (self.bins / (self.high - self.low)))

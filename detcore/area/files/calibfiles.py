@@ -220,7 +220,7 @@ def write_calibration(
         return [place]
     if suffix == ".npz":
         with atomic(place) as aside:
-            known = {name: np.asarray(values) for name, values in constants.items()}
+            known: dict[str, Any] = {name: np.asarray(values) for name, values in constants.items()}
             np.savez_compressed(aside, **known, notes=np.array(json.dumps(notes, default=str)))
         return [place]
     written = []

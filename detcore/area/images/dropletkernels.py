@@ -147,11 +147,11 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
     # Number what is left in the order of the first pixel: a root is the smallest number of its group.
     numbers = np.empty(labels, np.int32)
     n = 0
-    for label in range(labels):
-        if parents[label] == label:
-            numbers[label] = n
+    for root in range(labels):
+        if parents[root] == root:
+            numbers[root] = n
             for column in range(N_SUMS):
-                sums[n, column] = sums[label, column]
+                sums[n, column] = sums[root, column]
             n += 1
     for run in range(n_runs):
         runs[run, LABEL] = numbers[_root(parents, runs[run, LABEL])]

@@ -7,7 +7,7 @@ detectors. Groups are in the pixels of one panel as it is read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from detcore.area.images.commonmode import CommonModeStep
 
@@ -94,7 +94,7 @@ def _cspad() -> dict[int, Preset]:
 
 def _epix100() -> dict[int, Preset]:
     bank = (352, 96)
-    quiet = {"exclude_noise": 10, "exclude_neighbours": True, "exclude_above": 30}
+    quiet: dict[str, Any] = {"exclude_noise": 10, "exclude_neighbours": True, "exclude_above": 30}
     column = _step("column", bank, 30, min_fraction=0.25, **quiet)
     row = _step("row", bank, 30, min_fraction=0.25, **quiet)
     mean = _step("panel", statistic="mean", **quiet)

@@ -2,7 +2,8 @@
 
 The frame must be contiguous and the window is given by its limits: only then the compiler knows that neighbours are
 neighbours, and makes vector instructions of the loop over a row. Whole numbers of 16 bits are added in 32 bits over
-`PIECE` columns, which cannot overflow; real numbers in eight-byte accumulators, one for each column of a piece.
+`PIECE` columns, which cannot overflow; real numbers in eight-byte accumulators, one for each column of a piece, four
+rows at a time, so that an accumulator is touched once for all of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,23 @@ N, SUM, SUM_SQUARES, LARGEST, SMALLEST, SUM_Y, SUM_X, SATURATED = range(8)
 N_STATISTICS = 8
 PIECE = 256  # columns: 65535 * (0 + 1 + … + 255) is below 2^32
 WIDE = 512  # columns whose accumulators stay in the nearest cache
+
+
+@njit(cache=True, nogil=True)
+def count_saturated(frame, window, good, saturation):  # type: ignore[no-untyped-def]
+    """Count the good pixels of a window from a value on."""
+    top, bottom, left, right = window[0], window[1], window[2], window[3]
+    found = np.int64(0)
+    for y in range(top, bottom):
+        row = frame[y][left:right]
+        if good.size:
+            use = good[y - top]
+            for x in range(len(row)):
+                found += (row[x] >= saturation) & (use[x] != 0)
+        else:
+            for x in range(len(row)):
+                found += row[x] >= saturation
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -36,62 +54,50 @@ def statistics_whole(frame, window, good, limits, result):  # type: ignore[no-un
     """
     top, bottom, left, right = window[0], window[1], window[2], window[3]
     check = good.size > 0
-    low, high, saturation = np.uint32(limits[0]), np.uint32(limits[1]), np.uint32(limits[2])
-    plain = low == 0 and high >= 65535 and saturation > 65535
-    total = total_y = total_x = total_squares = n = n_saturated = np.int64(0)
-    most, least = np.uint32(0), np.uint32(65535)
+    low, high = np.uint32(limits[0]), np.uint32(limits[1])
+    everything = low == 0 and high >= 65535
+    every = np.ones(PIECE, np.uint8)
+    largest = np.uint32(65535)
+    total = total_y = total_x = total_squares = n = np.int64(0)
+    most, least = np.uint32(0), largest
     for y in range(top, bottom):
         for start in range(left, right, PIECE):
             width = min(PIECE, right - start)
             row = frame[y][start : start + width]
-            total_here = weighted = fine = coarse = count = saturated = np.uint32(0)
-            if check:
-                use = good[y - top][start - left : start - left + width]
+            use = good[y - top][start - left : start - left + width] if check else every[:width]
+            total_here = weighted = fine = coarse = count = np.uint32(0)
+            if everything:
                 for x in range(width):
-                    value = np.uint32(row[x])
                     mine = np.uint32(use[x])
-                    keep = np.uint32((value >= low) & (value <= high)) & mine
-                    kept = np.uint32(value * keep)
+                    mask = np.uint32(np.uint32(0) - mine)  # all bits, or none
+                    kept = np.uint32(row[x]) & mask
                     square = np.uint32(kept * kept)
                     total_here = np.uint32(total_here + kept)
                     weighted = np.uint32(weighted + np.uint32(kept * np.uint32(x)))
-                    fine = np.uint32(fine + np.uint32(square & np.uint32(0xFFFF)))
+                    fine = np.uint32(fine + np.uint32(square & largest))
                     coarse = np.uint32(coarse + np.uint32(square >> np.uint32(16)))
-                    count = np.uint32(count + keep)
-                    saturated = np.uint32(saturated + (np.uint32(value >= saturation) & mine))
+                    count = np.uint32(count + mine)
                     most = max(most, kept)
-                    least = min(least, value if keep else np.uint32(65535))
-            elif plain:
-                for x in range(width):
-                    value = np.uint32(row[x])
-                    square = np.uint32(value * value)
-                    total_here = np.uint32(total_here + value)
-                    weighted = np.uint32(weighted + np.uint32(value * np.uint32(x)))
-                    fine = np.uint32(fine + np.uint32(square & np.uint32(0xFFFF)))
-                    coarse = np.uint32(coarse + np.uint32(square >> np.uint32(16)))
-                    most = max(most, value)
-                    least = min(least, value)
-                count = np.uint32(width)
+                    least = min(least, kept | (np.uint32(~mask) & largest))
             else:
                 for x in range(width):
                     value = np.uint32(row[x])
-                    keep = np.uint32((value >= low) & (value <= high))
-                    kept = np.uint32(value * keep)
+                    mine = np.uint32((value >= low) & (value <= high)) & np.uint32(use[x])
+                    mask = np.uint32(np.uint32(0) - mine)
+                    kept = value & mask
                     square = np.uint32(kept * kept)
                     total_here = np.uint32(total_here + kept)
                     weighted = np.uint32(weighted + np.uint32(kept * np.uint32(x)))
-                    fine = np.uint32(fine + np.uint32(square & np.uint32(0xFFFF)))
+                    fine = np.uint32(fine + np.uint32(square & largest))
                     coarse = np.uint32(coarse + np.uint32(square >> np.uint32(16)))
-                    count = np.uint32(count + keep)
-                    saturated = np.uint32(saturated + np.uint32(value >= saturation))
+                    count = np.uint32(count + mine)
                     most = max(most, kept)
-                    least = min(least, value if keep else np.uint32(65535))
+                    least = min(least, kept | (np.uint32(~mask) & largest))
             total += np.int64(total_here)
             total_y += np.int64(total_here) * (y - top)
             total_x += np.int64(weighted) + np.int64(total_here) * (start - left)
             total_squares += np.int64(fine) + (np.int64(coarse) << 16)
             n += np.int64(count)
-            n_saturated += np.int64(saturated)
     result[N] = n
     result[SUM] = total
     result[SUM_SQUARES] = total_squares
@@ -99,7 +105,7 @@ def statistics_whole(frame, window, good, limits, result):  # type: ignore[no-un
     result[SMALLEST] = least if n else np.nan
     result[SUM_Y] = total_y
     result[SUM_X] = total_x
-    result[SATURATED] = n_saturated
+    result[SATURATED] = count_saturated(frame, window, good, limits[2]) if limits[2] <= 65535 else 0
 
 
 @njit(cache=True, nogil=True)
@@ -126,66 +132,60 @@ def statistics_real(frame, window, good, limits, result):  # type: ignore[no-unt
     # The largest finite numbers instead of infinity: one comparison for limits and for "is a number".
     low = max(limits[0], -1.7976931348623157e308)
     high = min(limits[1], 1.7976931348623157e308)
-    saturation = limits[2]
+    every = np.ones(WIDE, np.uint8)
+    none = np.zeros(WIDE, np.uint8)
     sums = np.empty(WIDE, np.float64)
     weighted = np.empty(WIDE, np.float64)
     squares = np.empty(WIDE, np.float64)
     counts = np.empty(WIDE, np.float64)
-    saturated = np.empty(WIDE, np.float64)
     largest = np.empty(WIDE, np.float64)
     smallest = np.empty(WIDE, np.float64)
-    total = total_y = total_x = total_squares = n = n_saturated = 0.0
+    total = total_y = total_x = total_squares = n = 0.0
     most, least = -np.inf, np.inf
     for start in range(left, right, WIDE):
         width = min(WIDE, right - start)
         at = start - left
-        sums[:] = 0
-        weighted[:] = 0
-        squares[:] = 0
-        counts[:] = 0
-        saturated[:] = 0
-        largest[:] = -np.inf
-        smallest[:] = np.inf
-        for y in range(top, bottom):
-            row = frame[y][start : start + width]
+        for x in range(width):
+            sums[x] = weighted[x] = squares[x] = counts[x] = 0.0
+            largest[x] = -np.inf
+            smallest[x] = np.inf
+        for y in range(top, bottom, 4):
+            rows = min(4, bottom - y)
+            second, third, fourth = min(y + 1, bottom - 1), min(y + 2, bottom - 1), min(y + 3, bottom - 1)
+            row_a, row_b = frame[y][start : start + width], frame[second][start : start + width]
+            row_c, row_d = frame[third][start : start + width], frame[fourth][start : start + width]
+            use_a = good[y - top][at : at + width] if check else every[:width]
+            use_b = none[:width] if rows < 2 else good[second - top][at : at + width] if check else every[:width]
+            use_c = none[:width] if rows < 3 else good[third - top][at : at + width] if check else every[:width]
+            use_d = none[:width] if rows < 4 else good[fourth - top][at : at + width] if check else every[:width]
             down = np.float64(y - top)
-            if check:
-                use = good[y - top][at : at + width]
-                for x in range(width):
-                    value = np.float64(row[x])
-                    mine = use[x] != 0
-                    keep = (value >= low) & (value <= high) & mine
-                    kept = value if keep else 0.0
-                    sums[x] += kept
-                    squares[x] += kept * kept
-                    weighted[x] += kept * down
-                    counts[x] += 1.0 if keep else 0.0
-                    saturated[x] += 1.0 if (value >= saturation) & mine else 0.0
-                    above = value if keep else -np.inf
-                    largest[x] = max(largest[x], above)
-                    below = value if keep else np.inf
-                    smallest[x] = min(smallest[x], below)
-            else:
-                for x in range(width):
-                    value = np.float64(row[x])
-                    keep = (value >= low) & (value <= high)
-                    kept = value if keep else 0.0
-                    sums[x] += kept
-                    squares[x] += kept * kept
-                    weighted[x] += kept * down
-                    counts[x] += 1.0 if keep else 0.0
-                    saturated[x] += 1.0 if value >= saturation else 0.0
-                    above = value if keep else -np.inf
-                    largest[x] = max(largest[x], above)
-                    below = value if keep else np.inf
-                    smallest[x] = min(smallest[x], below)
+            for x in range(width):
+                a, b, c, d = np.float64(row_a[x]), np.float64(row_b[x]), np.float64(row_c[x]), np.float64(row_d[x])
+                keep_a = (a >= low) & (a <= high) & (use_a[x] != 0)
+                keep_b = (b >= low) & (b <= high) & (use_b[x] != 0)
+                keep_c = (c >= low) & (c <= high) & (use_c[x] != 0)
+                keep_d = (d >= low) & (d <= high) & (use_d[x] != 0)
+                high_a, high_b = a if keep_a else -np.inf, b if keep_b else -np.inf
+                high_c, high_d = c if keep_c else -np.inf, d if keep_d else -np.inf
+                above = max(high_a, high_b, high_c, high_d)
+                largest[x] = max(above, largest[x])
+                low_a, low_b = a if keep_a else np.inf, b if keep_b else np.inf
+                low_c, low_d = c if keep_c else np.inf, d if keep_d else np.inf
+                below = min(low_a, low_b, low_c, low_d)
+                smallest[x] = min(below, smallest[x])
+                a, b = a if keep_a else 0.0, b if keep_b else 0.0
+                c, d = c if keep_c else 0.0, d if keep_d else 0.0
+                four = (a + b) + (c + d)
+                sums[x] += four
+                squares[x] += (a * a + b * b) + (c * c + d * d)
+                weighted[x] += four * down + ((b + c) + (c + d)) + (d + d)
+                counts[x] += np.float64(np.int32(keep_a) + np.int32(keep_b) + np.int32(keep_c) + np.int32(keep_d))
         for x in range(width):
             total += sums[x]
             total_x += sums[x] * (at + x)
             total_y += weighted[x]
             total_squares += squares[x]
             n += counts[x]
-            n_saturated += saturated[x]
             most = max(most, largest[x])
             least = min(least, smallest[x])
     result[N] = n
@@ -195,7 +195,7 @@ def statistics_real(frame, window, good, limits, result):  # type: ignore[no-unt
     result[SMALLEST] = least if n else np.nan
     result[SUM_Y] = total_y
     result[SUM_X] = total_x
-    result[SATURATED] = n_saturated
+    result[SATURATED] = count_saturated(frame, window, good, limits[2]) if limits[2] < np.inf else 0
 
 
 @njit(cache=True, nogil=True)

@@ -78,7 +78,8 @@ class RunningSums:
         )
         if not self.whole and dtype.kind in "iu" and dtype.itemsize > 2:
             self.kept = np.dtype("f8")
-        self.total, self.squares = np.zeros(n, sums), np.zeros(n, sums)
+        self.total: NDArray[Any] = np.zeros(n, sums)
+        self.squares: NDArray[Any] = np.zeros(n, sums)
         self.largest = np.full(n, 0 if self.whole else -np.inf, values)
         self.smallest = np.full(n, 65535 if self.whole else np.inf, values)
         self.missing, self.hits = np.zeros(n, np.uint32), np.zeros(n, np.uint32)
@@ -225,7 +226,7 @@ class RunningSums:
             pivot = np.rint(self.total / safe).astype(np.int64)
             first = self.total.astype(np.int64) - pivot * n
             second = self.squares.astype(np.int64) - pivot * (self.total.astype(np.int64) + first)
-            variance = second / safe - (first / safe) ** 2
+            variance: NDArray[Any] = second / safe - (first / safe) ** 2
         else:
             variance = self.squares / safe - (self.total / safe) ** 2
         found = np.sqrt(np.maximum(variance, 0.0))
