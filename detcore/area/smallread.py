@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 LARGEST: Final = 1 << 30  # bytes that are read unless asked for by name
+MOST: Final = 1 << 34  # bytes that are read at all: a small file can claim to be endless
 EVENT: Final = "event"
 _AXIS = re.compile(rf"{CONFIG}/(?P<detector>.+)/(?P<function>.+)__(?P=function)_(?P<what>q|theta|radius)")
 _UNITS = {"q": "1/Angstrom", "theta": "degree", "radius": "pixel"}
@@ -47,14 +48,20 @@ def read_reduced(path: str | os.PathLike[str], names: Collection[str] | None = N
         It cannot be opened.
     KeyError
         A name is not in it; lists those that are.
+    ValueError
+        More than 16 GB are asked for.
     """
     place = Path(path)
     with place.open("rb") as raw:
         if raw.read(8) != b"\x89HDF\r\n\x1a\n":
             msg = f"{place}: expected an HDF5 file of reduced events, found another kind of file"
             raise OSError(msg)
-    with h5py.File(place, "r") as file:
-        return dataset_of(file, names).assign_attrs(file=os.fspath(path))
+    try:
+        with h5py.File(place, "r") as file:
+            return dataset_of(file, names).assign_attrs(file=os.fspath(path))
+    except RuntimeError as error:  # what the library says of damaged files
+        msg = f"{place}: damaged: {error}"
+        raise OSError(msg) from None
 
 
 @contextmanager
@@ -82,6 +89,10 @@ def dataset_of(file: h5py.File, names: Collection[str] | None = None) -> xr.Data
     else:
         chosen = [name for name in found if not name.startswith((f"{CONFIG}/", "detcore/"))]
         chosen = _small_enough(found, chosen)
+    wanted = sum(found[name].size * found[name].dtype.itemsize for name in chosen)
+    if wanted > MOST:
+        msg = f"{file.filename}: {wanted:,} bytes were asked for; read at most {MOST:,} at once"
+        raise ValueError(msg)
     n_events = _n_events(file, found)
     data: dict[str, Any] = {}
     for name in chosen:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import h5py
 import numpy as np
@@ -129,3 +133,29 @@ def test_average_of_turned_frames(run, frames, tmp_path):
 def test_average_explains(run):
     assert "needs the noise" in call("average", run, "--noise-threshold", 3, code=1)
     assert "no event is left" in call("average", run, "--skip", 99, code=1)
+
+
+def test_ctrl_c_keeps_what_was_done(run, setup, tmp_path):
+    """The first Ctrl-C ends a live run; the file is whole and marked partial."""
+    target = tmp_path / "live.h5"
+    command = [sys.executable, "-c", "from detcore.cli import main; main()", "area", "reduce", str(run)]
+    command += ["--setup", str(setup), "--output", str(target), "--live"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".live.*.h5")):  # it is written aside as soon as the handler is there
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        time.sleep(1.5)  # the newest file settles
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1, "partial is told"
+    assert "12 events" in out
+    assert "stopping" in err
+    assert "Traceback" not in err
+    with h5py.File(target) as file:
+        assert file.attrs["status"] == "partial"
+        assert len(file["event_id"]) == N

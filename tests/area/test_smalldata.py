@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import h5py
 import numpy as np
 import pytest
@@ -163,3 +165,31 @@ def test_reading_back(tmp_path):
     (tmp_path / "b.h5").write_bytes(b"no")
     with pytest.raises(OSError, match="another kind of file"):
         read_reduced(tmp_path / "b.h5")
+
+
+def test_damaged_and_endless_files(tmp_path):
+    path = tmp_path / "a.h5"
+    with SmallData(path) as small:
+        for number in range(50):
+            small.event({"event_id": number, "a": np.full(400, number)})
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for length in (9, 100, 1000, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(OSError, match="open"):
+            read_reduced(path)
+    for _ in range(30):  # some damage is not seen; none may crash
+        damaged = bytearray(whole)
+        for place in rng.integers(8, len(whole), 20):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        with suppress(OSError, ValueError, KeyError):
+            read_reduced(path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("event_id", data=np.arange(3))
+        file.create_dataset("endless", (1 << 40,), np.float64, chunks=(1024,))
+        file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "/x")
+    data = read_reduced(path)
+    assert "endless" in data.attrs["not_read"]
+    with pytest.raises(ValueError, match="read at most"):
+        read_reduced(path, ["endless"])
