@@ -124,6 +124,6 @@ def profile_figure(profile: xr.Dataset, title: str = "") -> Figure:
             axes.fill_between(place, line - errors[number], line + errors[number], alpha=0.25, color=drawn.get_color())
     units = profile[radial].attrs.get("units", "")
     axes.set(xlabel=f"{radial} ({units})" if units else radial, ylabel="intensity", title=title)
-    if len(lines) > 1:
+    if len(lines) > 1 and any(names):
         axes.legend(fontsize="small", ncols=2)
     return figure

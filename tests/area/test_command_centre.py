@@ -102,7 +102,7 @@ def test_profile_of_a_run(run, tmp_path):
 
 def test_profiles_of_each_frame(run, tmp_path):
     path, setup = run
-    call("azimuthal", path, "--setup", setup, "--per-frame", "--bins", "12", "--output", tmp_path)
+    call("azimuthal", path, "--setup", setup, "--per-frame", "--bins", "12", "--png", "--output", tmp_path)
     good = frames().mean(axis=0) <= 60
     with xr.open_dataset(tmp_path / "run7_azimuthal.nc") as data:
         assert data["intensity"].sizes == {"frame": 3, "q": 12}

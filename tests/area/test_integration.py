@@ -226,3 +226,20 @@ def test_a_setup_may_be_a_file(tmp_path):
     SETUP.save(path)
     xr.testing.assert_equal(azimuthal(IMAGE, path), azimuthal(IMAGE, SETUP))
     assert find_centre(rings(70.3, 80.1), setup=Setup().with_mask(())).x == pytest.approx(70.3, abs=0.15)
+
+
+def test_pixels_of_a_real_detector_of_panels(shared):
+    """Places in um and the rounded places in the image say the same, to the rounding."""
+    with np.load(shared / "data/area/epix10ka_quad_raw.npz") as real:
+        arrays = {name: real[name] for name in ("x", "y", "z")} | {
+            "iy": real["ix"],
+            "ix": real["iy"],
+        }  # psana's ix: rows
+    detector = Detector(shape=(4, 352, 384), pixel_size=(1e-4, 1e-4), **arrays)
+    geometry = Geometry(x=300.0, y=250.0, distance=0.1, energy=9.0, pixel_size=(1e-4, 1e-4))
+    radius = geometry.radius(detector) - geometry.radius(detector.image_shape)[detector.iy, detector.ix]
+    assert np.abs(radius).max() < 0.9
+    assert abs(radius.mean()) < 0.1
+    frame = np.ones(detector.shape, np.uint16)
+    found = azimuthal(frame, geometry, detector=detector, polarization=None, bins=20)
+    assert int(found["n_valid"].sum()) == frame.size
