@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from detcore.area.images.centre import Centre
 
-SHARED: Final = tuple(name for name in AzimuthalOptions.model_fields if name != "adu_per_photon")
+SHARED: Final = tuple(AzimuthalOptions.model_fields)
 BINNINGS: Final = ("bins", "q_step", "edges")
 
 
