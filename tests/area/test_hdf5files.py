@@ -349,3 +349,11 @@ def test_a_mask_for_each_frame_of_a_cxi_file_is_said_to_be_left_out(tmp_path, fr
     source = open_files(tmp_path / "a.cxi")
     assert source.detector().pixel_mask is None
     assert "a mask for each of 11 frames: it is not used" in source.notes()[0]
+
+
+@pytest.mark.parametrize(("stated", "limit"), [(None, 65533), (65534, 65533), (60000, 60000)])
+def test_an_eiger_has_no_values_at_the_end_of_its_range(tmp_path, frames, stated, limit):
+    facts = {} if stated is None else {"saturation_value": stated}
+    detector = open_files(nexus(tmp_path / "a.h5", frames, description="Dectris Eiger 1M", **facts)).detector()
+    assert detector.type == "eiger"
+    assert detector.saturation == limit

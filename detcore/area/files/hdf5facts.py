@@ -88,7 +88,7 @@ def facts_of(
     for name, field in (("saturation_value", "saturation"), ("underload_value", "underload")):
         value = find(name, f"detectorSpecific/{name}")
         if value is not None:
-            facts[field] = value
+            facts[field] = min(value, facts.get("saturation", value)) if field == "saturation" else value
     facts["pixel_mask"] = _mask(path, file, home, shape, notes)
     for name in _CONSTANTS:
         array = fetch(path, file, f"{home}/{name}", 8 * MAX_PIXELS)
