@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from detcore.area.images import commonmodekernels as kernels
+from detcore.area.images.fixed import fixed
 from detcore.area.images.modes import peak_corrections, unbonded_pixels
 from detcore.core.parameters import Parameters
 
@@ -160,7 +161,16 @@ def _step(
     applied = np.zeros((len(panels), -(-shape[0] // rows), -(-shape[1] // columns)), np.float32)
     statistic = kernels.MEDIAN if step.statistic == "median" else kernels.MEAN
     kernels.subtract_blocks(
-        panels, use, take, rows, columns, statistic, float(cap), step.min_good, float(step.min_fraction), applied
+        panels,
+        fixed(use),
+        fixed(take),
+        rows,
+        columns,
+        statistic,
+        float(cap),
+        step.min_good,
+        float(step.min_fraction),
+        applied,
     )
     return applied
 
@@ -215,8 +225,8 @@ def _usable(
     nothing = np.zeros((0, 0, 0), np.float32)
     kernels.usable(
         panels,
-        take,
-        nothing if noise is None or step.exclude_noise is None else noise,
+        fixed(take),
+        fixed(nothing if noise is None or step.exclude_noise is None else noise),
         np.float32(step.exclude_noise or 0.0),
         np.float32(np.inf if step.exclude_above is None else step.exclude_above),
         step.exclude_neighbours,

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from detcore.area.images import dropletkernels as kernels
+from detcore.area.images.fixed import fixed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Droplets:
             (droplet, 3): variances of y and x and their covariance about the centre of mass, px^2; not negative by
             rounding; nan where the sum is zero.
         """
-        found = kernels.shapes(self.runs, self.numbers, len(self), self.frame)
+        found = kernels.shapes(self.runs, self.numbers, len(self), fixed(self.frame))
         whole = np.where(self.adu != 0, self.adu, np.nan)[:, None]
         moments = found[:, kernels.SUM_YY :] / whole
         moments -= np.stack([self.y * self.y, self.x * self.x, self.x * self.y], axis=1)
@@ -78,7 +79,7 @@ class Droplets:
 
     def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
         """Return (offsets, y, x, value): the pixels offsets[i] to offsets[i + 1] are those of droplet i."""
-        found: tuple[Any, Any, Any, Any] = kernels.pixels_of(self.runs, self.numbers, len(self), self.frame)
+        found: tuple[Any, Any, Any, Any] = kernels.pixels_of(self.runs, self.numbers, len(self), fixed(self.frame))
         return found
 
     def dataset(self) -> xr.Dataset:
@@ -162,7 +163,7 @@ def find_droplets(
     use = _NONE8 if good is None else np.ascontiguousarray(good, np.bool_).view(np.uint8).reshape(panels.shape)
     unit = _NONE4 if noise is None else np.ascontiguousarray(noise, np.float32).reshape(panels.shape)
     values = np.ascontiguousarray(panels, np.float32)
-    table, runs = kernels.find(values, use, unit, np.float32(threshold), np.float32(low))
+    table, runs = kernels.find(fixed(values), fixed(use), fixed(unit), np.float32(threshold), np.float32(low))
     keep = np.ones(len(table), np.bool_)
     if min_sum is not None:
         keep &= table[:, kernels.SUM] >= min_sum

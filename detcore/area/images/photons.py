@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from detcore.area.images import photonkernels as kernels
+from detcore.area.images.fixed import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,5 +182,5 @@ def count_photons(
     panels = np.ascontiguousarray(frame.reshape(-1, *frame.shape[-2:]), np.float32)
     use = _ALL if good is None else np.ascontiguousarray(good, np.bool_).view(np.uint8).reshape(panels.shape)
     counts = np.empty(panels.shape, np.int32)
-    kernels.count_photons(panels, use, float(photon), float(fraction), counts)
+    kernels.count_photons(fixed(panels), fixed(use), float(photon), float(fraction), counts)
     return counts.reshape(frame.shape)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detcore.area.images import roikernels as kernels
+from detcore.area.images.fixed import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,14 +217,14 @@ def _panel(
         ]
         if bounds[1] < 0:
             bounds[:2] = [1, 0]
-        kernels.statistics_whole(frame, edges, use, np.array(bounds), result)
+        kernels.statistics_whole(fixed(frame), edges, fixed(use), np.array(bounds), result)
     else:
         given = [
             -np.inf if low is None else low,
             np.inf if high is None else high,
             np.inf if saturation is None else saturation,
         ]
-        kernels.statistics_real(frame, edges, use, np.array(given, np.float64), result)
+        kernels.statistics_real(fixed(frame), edges, fixed(use), np.array(given, np.float64), result)
     return result
 
 
@@ -286,5 +287,6 @@ def project(
     row_sums, column_sums = np.zeros(bottom - top), np.zeros(right - left)
     row_counts, column_counts = np.zeros(bottom - top, np.int64), np.zeros(right - left, np.int64)
     limits = np.array([-np.inf if low is None else low, np.inf if high is None else high])
-    kernels.projections(cut, _ALL if use is None else use, limits, row_sums, row_counts, column_sums, column_counts)
+    mask = fixed(_ALL if use is None else use)
+    kernels.projections(fixed(cut), mask, limits, row_sums, row_counts, column_sums, column_counts)
     return (row_sums, row_counts), (column_sums, column_counts)

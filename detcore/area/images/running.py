@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from detcore.area.images import runningkernels as kernels
+from detcore.area.images.fixed import fixed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -164,17 +165,19 @@ class RunningSums:
         rules = self.rules
         sums = (self.total, self.squares, self.largest, self.smallest, self.missing, self.hits)
         if not self.whole:
-            kernels.add_real(frames, float(rules.low), float(rules.high), self._thresholds, *sums)
+            kernels.add_real(fixed(frames), float(rules.low), float(rules.high), self._thresholds, *sums)
         elif self._nothing:
             self.missing += np.uint32(len(frames))
         else:
-            kernels.add_whole(frames, *self._span, self._threshold, *sums)
+            kernels.add_whole(fixed(frames), *self._span, self._threshold, *sums)
             if self._every:
                 self.plain += len(frames)
         if self.counts is not None and rules.bins is not None:
             first, last, bins = rules.bins
             scale = bins / (last - first)
-            kernels.add_histogram(frames, float(rules.low), float(rules.high), float(first), float(scale), self.counts)
+            kernels.add_histogram(
+                fixed(frames), float(rules.low), float(rules.high), float(first), float(scale), self.counts
+            )
 
     def merge(self, other: RunningSums) -> None:
         """Add other sums of the same shape and rules."""
