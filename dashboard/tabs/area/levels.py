@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Goal = Literal["colour", "mask"]
 FLOOR = 0.5  # where no pixel at all is drawn on the logarithmic axis
 SETTLED_MS = 200
+IDLE = 0.008  # of the axis: so far from its ends stand lines that are no limits
 BINS = 160
 SAMPLES = 2_000_000  # of pixels that are counted: the rest looks the same
 
@@ -158,7 +159,7 @@ class Levels:
         low, high = sorted(ends)
         first, last = self.figure.x_range.reset_start, self.figure.x_range.reset_end
         if self.goal == "mask":  # a line that was left at the edge is no limit
-            width = 0.012 * (last - first)
+            width = 2 * IDLE * (last - first)
             self._tell(low if low > first + width else None, high if high < last - width else None)
         elif low < high:
             self._tell(low, high)
@@ -180,10 +181,11 @@ class Levels:
     def _place(self) -> None:
         first, last = float(self.figure.x_range.reset_start or 0), float(self.figure.x_range.reset_end or 1)
         low, high = self._now[self.goal]
+        aside = IDLE * (last - first)  # at the very edge the mouse could not take them
         self._quiet = True
         for line, box, side, at in (
-            (self._low, self._below, "right", first if low is None else low),
-            (self._high, self._over, "left", last if high is None else high),
+            (self._low, self._below, "right", first + aside if low is None else low),
+            (self._high, self._over, "left", last - aside if high is None else high),
         ):
             if line.location != at:
                 line.location = at

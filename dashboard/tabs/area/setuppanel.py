@@ -15,6 +15,7 @@ from dashboard.tabs.area.desk import ENDING, Conflict, autosaves, target_of
 from dashboard.tabs.area.panels import TIGHT, UPLOAD, Now, Panel, button
 from dashboard.tabs.background import in_thread
 from dashboard.tabs.parts import COPY, text
+from detcore import area
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,10 @@ FILES = {
     "Lines for XDS": "XDS.INP", "Lines for CrystFEL": "crystfel.geom", "Producer configuration": "producer.py",
 }  # fmt: skip
 CONVENTIONS = {"NXmx bits": "nxmx", "Not 0 is bad": "nonzero_bad", "Not 0 is good": "nonzero_good"}
+TURNS = {
+    1: "1: as stored", 2: "2: mirrored left-right", 3: "3: turned by 180°", 4: "4: mirrored top-bottom", 5: "5: transposed",
+    6: "6: turned by 90°", 7: "7: transposed, 180°", 8: "8: turned by 270°",
+}  # fmt: skip
 
 
 class SetupPanel(Panel):
@@ -54,6 +59,18 @@ class SetupPanel(Panel):
             margin=(6, 4), width=130,
         )  # fmt: skip
         self._what.param.watch(self._picked, "value")
+        self._orientation = pmui.Select(
+            label="Orientation", options={words: number for number, words in TURNS.items()}, value=1, width=150, **small
+        )
+        self._orientation.param.watch(lambda event: self._detector(orientation=event.new), "value")
+        self._type = pmui.TextInput(
+            label="Detector", value="", placeholder="epix100", width=110, max_length=60, **small
+        )
+        self._type.param.watch(lambda event: self._detector(type=str(event.new or "").strip() or "unknown"), "value")
+        self._dataset = pmui.TextInput(
+            label="Data set", value="", placeholder="found", width=150, max_length=300, **small
+        )
+        self._dataset.param.watch(lambda event: self._detector(dataset=str(event.new or "").strip() or None), "value")
         self._restore = pmui.Select(label="Unsaved edits", options={"none": ""}, value="", width=230, **small)
         self._take = button(
             "Restore", self._restored, "go on with these edits; undo brings back what is there now", icon="restore"
@@ -78,6 +95,7 @@ class SetupPanel(Panel):
         rows = (
             pn.FlexBox(self._name, self._save, self._load, self._upload, **TIGHT),
             pn.FlexBox(self._what, self._convention, self._download, **TIGHT),
+            pn.FlexBox(self._type, self._orientation, self._dataset, **TIGHT),
             pn.FlexBox(self._restore, self._take, copied, copy, **TIGHT),
         )
         self.view = pn.Column(
@@ -138,6 +156,20 @@ class SetupPanel(Panel):
 
         self._acts.act(take, "setup")
 
+    def _detector(self, **changes: Any) -> None:
+        """Say what the detector is, and how its frames lie in the files; they are opened anew then."""
+        if self.quiet:
+            return
+        section = self._acts.desk.setup.detector
+
+        def take() -> None:
+            area.type_of(changes.get("type", section.type))
+            values = section.model_dump() | changes
+            self._acts.edit(f"detector: {', '.join(changes)}", detector=type(section).model_validate(values))
+            self.complain("")
+
+        self._acts.act(take, "setup")
+
     def _picked(self, _: object) -> None:
         name = FILES[str(self._what.value)]
         self._download.filename = name
@@ -166,6 +198,9 @@ class SetupPanel(Panel):
     def show(self, now: Now) -> None:
         desk = now.desk
         self.quiet = True
+        section = desk.setup.detector
+        self._type.value = "" if section.type == "unknown" else section.type
+        self._orientation.value, self._dataset.value = section.orientation, section.dataset or ""
         if desk.path is not None and not self._name.value:
             self._name.value = desk.path.name
         self._edits = autosaves(desk.folder, desk.group or self._acts.group())
