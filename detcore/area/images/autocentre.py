@@ -9,7 +9,6 @@ import numpy as np
 from scipy import fft
 from scipy.ndimage import gaussian_filter1d, maximum_filter, uniform_filter
 from scipy.optimize import minimize
-from scipy.signal import find_peaks
 
 from detcore.area.images.centrekernels import explained
 
@@ -255,6 +254,8 @@ def profile_peaks(
     errors
         (bin,) standard error of the mean; peaks that are no higher than five of them are left out.
     """
+    from scipy.signal import find_peaks  # noqa: PLC0415 - it takes most of a second to import, for every command
+
     known = np.flatnonzero((counts > 10) & np.isfinite(profile))
     if len(known) < 8:
         return np.zeros(0)
