@@ -56,11 +56,11 @@ def asked_of(facts: Facts, setup: area.Setup, cuts: Cuts) -> Asked:
     """
     detector = area.prepared(facts.detector, setup)
     raw = facts.source.frame(0) if facts.n_frames else np.zeros(detector.shape, np.float32)
-    steps: tuple[area.Calibrate, ...] = ()
+    steps: tuple[Any, ...] = chosen(facts, setup)
     first = np.asarray(raw, np.float32)
     if cuts.calibrate:
         first = area.calibrated(raw, facts.detector, setup)
-        steps = (area.Calibrate(detector=detector, common_mode=setup.common_mode),)
+        steps = (*steps, area.Calibrate(detector=detector, common_mode=setup.common_mode))
     used = first[np.isfinite(first)][::7]
     low, high = (float(end) for end in np.percentile(used, [0.1, 99.9])) if used.size else (0.0, 1.0)
     room = max(high - low, 1.0)
@@ -80,6 +80,25 @@ def asked_of(facts: Facts, setup: area.Setup, cuts: Cuts) -> Asked:
         words = f"at or above {threshold:g} ADU"
     plain, median_, hits_ = (one.after(*steps) for one in (area.Average(), median, hits))
     return Asked(plain, median_, hits_, words)
+
+
+def chosen(facts: Facts, setup: area.Setup) -> tuple[Any, ...]:
+    """Return the steps that keep the events that a setup filters.
+
+    Raises
+    ------
+    ValueError
+        The run has no such column.
+    """
+    columns = [str(name) for name in facts.source.schema().variables]
+    steps = []
+    for one in setup.filters:
+        name = next((name for name in (one.field, one.field.rpartition("/")[2]) if name in columns), None)
+        if name is None:
+            msg = f"event filter: the run has no column {one.field!r}; it has {', '.join(columns)[:300]}"
+            raise ValueError(msg)
+        steps.append(area.ChosenEvents(column=name, low=one.low, high=one.high, invert=one.invert))
+    return tuple(steps)
 
 
 def frames_of(cuts: Cuts) -> tuple[tuple[str, Any], ...]:

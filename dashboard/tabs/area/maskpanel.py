@@ -48,7 +48,7 @@ class MaskPanel(Panel):
             "Redo", lambda _: acts.act(acts.desk.redo, "mask"), "do it again (Ctrl+Shift+Z)", icon="redo"
         )
         self._what = pmui.Select(
-            label="Add", options={label: name for name, label in STEPS.items()}, value="edges", width=128, **small
+            label="Add", options={label: name for name, label in STEPS.items()}, value="edges", width=164, **small
         )
         self._width = pmui.IntInput(label="px", value=1, start=1, end=200, width=54, **NUMBER)
         self._low = NumberField("From", lambda _: None, self.complain, width=76, empty="-")
@@ -56,7 +56,7 @@ class MaskPanel(Panel):
         self._add = button("Add", lambda _: self._added(), "this operation at the end of the list", icon="add")
         self._what.param.watch(lambda _: self._fields(), "value")
         self._convention = pmui.Select(
-            label="In the file", options=CONVENTIONS, value="nonzero_bad", width=122, **small
+            label="In the file", options=CONVENTIONS, value="nonzero_bad", width=158, **small
         )
         self._file = button("From a file", lambda _: file(), "say first what its numbers mean", icon="folder_open")
         self._psana = pmui.CheckButtonGroup(options=list(PSANA), value=[], **BUTTON | {"sx": {

@@ -74,7 +74,15 @@ class Tab(Editing):
         facts, setup = self.work.facts, self.desk.setup
         if facts is None or self._begun is None:
             return ()
-        wanted = (facts.key, self.cuts, self.place.live, setup.common_mode, setup.calibration, setup.detector)
+        wanted = (
+            facts.key,
+            self.cuts,
+            self.place.live,
+            setup.common_mode,
+            setup.calibration,
+            setup.detector,
+            setup.filters,
+        )
         try:
             cuts = self.cuts
             self.work.ask(wanted, lambda: asked_of(facts, setup, cuts))
