@@ -18,13 +18,13 @@ from detcore.area.averaging import (
     median_range,
     resolved,
 )
-from detcore.area.events import EVENT_ID, column_named, columns_of, select
-from detcore.area.pipeline import good_of, prepared
+from detcore.area.events.eventfilters import EVENT_ID, column_named, columns_of, select
+from detcore.area.events.pipeline import good_of, prepared
+from detcore.area.events.runreduction import opened_with
 from detcore.area.reductions import PixelSpectra
 from detcore.area.reductions_azimuthal import Plane
-from detcore.area.runreduction import opened_with
-from detcore.area.setupfile import Setup
-from detcore.area.setupsections import EventFilter
+from detcore.area.setup.setupfile import Setup
+from detcore.area.setup.setupsections import EventFilter
 from detcore.core.run import run
 from detcore.core.schema import MissingColumn
 from detcore.core.source import ChunkRef

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 from detcore.area.detector import type_of
+from detcore.area.events.pipeline import event_loop
 from detcore.area.images.commonmode import CommonModeStep, correct
 from detcore.area.images.droplets import Droplets, find_droplets
 from detcore.area.images.presets import steps_of
-from detcore.area.pipeline import event_loop
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.area.source import open_files
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ import numpy as np
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from detcore.area.events import EVENT_ID, FRAMES, column_named, columns_of, select
-from detcore.area.eventstream import dropped_mean
+from detcore.area.events.eventfilters import EVENT_ID, FRAMES, column_named, columns_of, select
+from detcore.area.events.eventstream import dropped_mean
+from detcore.area.events.pipeline import prepared, read_image
+from detcore.area.events.runreduction import opened_with
 from detcore.area.functions.calibration import Calibration
 from detcore.area.images.running import MAX_HISTOGRAM
-from detcore.area.pipeline import prepared, read_image
 from detcore.area.reductions import Average
 from detcore.area.reductions_azimuthal import Plane
-from detcore.area.runreduction import opened_with
-from detcore.area.setupfile import Setup
-from detcore.area.setupsections import EventFilter
+from detcore.area.setup.setupfile import Setup
+from detcore.area.setup.setupsections import EventFilter
 from detcore.area.source import AreaFiles
 from detcore.core.executors import Threads
 from detcore.core.run import EmptyInput, problems_of, run

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
-from detcore.area.events import column_named, flags_of
-from detcore.area.eventstream import EventStream, detector_of
-from detcore.area.runreduction import opened_with
-from detcore.area.setupfeed import SetupFeed
+from detcore.area.events.eventfilters import column_named, flags_of
+from detcore.area.events.eventstream import EventStream, detector_of
+from detcore.area.events.runreduction import opened_with
+from detcore.area.events.setupfeed import SetupFeed
 from detcore.core.run import EmptyInput
 from detcore.core.schema import MissingColumn
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from detcore.area.setupfile import Setup
+    from detcore.area.setup.setupfile import Setup
 
 LASER: Final = ("off", "on")
 MAX_BYTES: Final = 4_000_000_000  # of all bins

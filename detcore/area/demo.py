@@ -12,7 +12,7 @@ import hdf5plugin
 import numpy as np
 
 from detcore.area.generator import HC, Photons, Scene, charge, common_mode, pedestals, spot_photons
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.core.paths import atomic
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from detcore.area.images.azimuthal import AzimuthalMap
 from detcore.area.images.azimuthaloptions import AzimuthalOptions
 from detcore.area.images.geometry import Geometry
 from detcore.area.reductions_azimuthal import AzimuthalSeries, Plane
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.image import Panels, PixelMask, good_pixels
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from detcore.area.analysis import AvImage, pixelHistogram, plotAvImage, saveAvImage
 from detcore.area.averaging import average, filters_of
 from detcore.area.detector import Detector
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.core.run import EmptyInput
 from detcore.core.schema import MissingColumn
 

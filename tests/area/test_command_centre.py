@@ -13,7 +13,7 @@ from detcore.area.cli import area
 from detcore.area.files.poni import read_poni
 from detcore.area.images.azimuthal import integrate
 from detcore.area.images.geometry import Geometry
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 
 GEOMETRY = Geometry(x=70.3, y=80.1, distance=0.05, energy=12.0, pixel_size=(1e-4, 1e-4))
 SHAPE = (150, 160)

@@ -8,7 +8,7 @@ import pytest
 
 from detcore.area import cubes
 from detcore.area.cubes import cube
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.core.run import EmptyInput
 from detcore.core.schema import MissingColumn
 

@@ -10,7 +10,7 @@ import pytest
 
 from detcore.area import AvImage, demo, find_centre
 from detcore.area.demo import MARKER, expected, write_demo
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 
 
 @pytest.fixture(scope="module")

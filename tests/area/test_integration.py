@@ -20,7 +20,7 @@ from detcore.area.integration import (
     image_of,
 )
 from detcore.area.reductions_azimuthal import AzimuthalSeries, Plane
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.core.accumulators import total
 
 SHAPE = (48, 56)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from detcore.area.masklines import mask_lines, rectangles
+from detcore.area.setup.masklines import mask_lines, rectangles
 from detcore.image import (
     EdgesOperation,
     Ellipse,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from detcore.area.commands.producer import producer
 from detcore.area.images.geometry import Geometry
-from detcore.area.producer import producer_from_text, read_producer
-from detcore.area.producertext import producer_text
-from detcore.area.producervalues import values_of
-from detcore.area.setupfile import Setup
+from detcore.area.producer.producer import producer_from_text, read_producer
+from detcore.area.producer.producertext import producer_text
+from detcore.area.producer.producervalues import values_of
+from detcore.area.setup.setupfile import Setup
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from detcore.area.runreduction import reduce, reducing
-from detcore.area.setupfeed import SetupFeed
-from detcore.area.setupfile import Setup
-from detcore.area.smallread import read_reduced
+from detcore.area.events.runreduction import reduce, reducing
+from detcore.area.events.setupfeed import SetupFeed
+from detcore.area.setup.setupfile import Setup
+from detcore.area.smalldata.smallread import read_reduced
 from detcore.area.source import open_files
 from detcore.core.follow import Follow
 from detcore.core.run import EmptyInput

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from detcore import area
-from detcore.area.eventstream import first_mean
-from detcore.area.setupfile import Setup
+from detcore.area.events.eventstream import first_mean
+from detcore.area.setup.setupfile import Setup
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.images.geometry import Geometry
-from detcore.area.setupfile import MAX_BYTES, Setup
-from detcore.area.setupsections import (
+from detcore.area.setup.setupfile import MAX_BYTES, Setup
+from detcore.area.setup.setupsections import (
     AzimuthalSection,
     DetectorSection,
     DropletSection,

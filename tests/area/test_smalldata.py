@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from detcore.area.smallcolumns import MISSING
-from detcore.area.smalldata import SmallData, flattened
-from detcore.area.smallread import read_reduced
+from detcore.area.smalldata.smallcolumns import MISSING
+from detcore.area.smalldata.smalldata import SmallData, flattened
+from detcore.area.smalldata.smallread import read_reduced
 
 
 @pytest.fixture

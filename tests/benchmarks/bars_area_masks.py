@@ -11,7 +11,7 @@ from bars import Bar
 from matplotlib.path import Path as Line
 from scipy import ndimage
 
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.image import Brush, GrowOperation, PixelMask, PixelsOperation, Polygon, RegionOperation
 
 if TYPE_CHECKING:

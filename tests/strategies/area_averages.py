@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import xarray as xr
 from hypothesis import strategies as st
 
+from detcore.area.averaging import Calibrated, TakeEvents
 from detcore.area.darks import Dark
 from detcore.area.detector import Detector
+from detcore.area.functions.calibration import Calibration
 from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.reductions import Average, PixelSpectra
 from detcore.area.reductions_azimuthal import Plane
+from detcore.area.setup.setupsections import EventFilter
 from detcore.area.steps import Calibrate, ChosenEvents, SplitGain, SubtractBackground, Thresholds
 
 NOISE = Plane(np.array([[1.0, 2.0, 0.5], [3.0, 1.0, 1.0]], np.float32))
@@ -100,11 +105,14 @@ STEPS = (
     Thresholds(low=4, missing=True),
     SplitGain(detector_type="jungfrau"),
     ChosenEvents(column="event_id", low=2, invert=True),
+    TakeEvents(filters=(EventFilter(field="entry", low=1),), numbers=frozenset({1, 2, 5})),
+    Calibrated(calibration=Calibration(DETECTOR, 71), background=NOISE),
 )
 
 
+_TURN = itertools.count()
+
+
 def stepped():
-    """A chunk, a step and the dimension of its rows."""
-    return frames("uint16").flatmap(
-        lambda values: st.tuples(st.just(chunk_of(values)), st.sampled_from(STEPS), st.just("frame"))
-    )
+    """A chunk, a step and the dimension of its rows; the steps in turn, so that each has its examples."""
+    return frames("uint16").map(lambda values: (chunk_of(values), STEPS[next(_TURN) % len(STEPS)], "frame"))

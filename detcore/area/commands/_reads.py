@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from detcore.area.runreduction import opened_with
-from detcore.area.setupfile import Setup
-from detcore.core.console import FAILED, console, ledger
+from detcore.area.events.runreduction import opened_with
+from detcore.area.setup.setupfile import Setup
+from detcore.core.console import FAILED, console, explained, ledger
+from detcore.core.provenance import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +25,7 @@ FILE = click.Path(exists=True, dir_okay=False)
 def reads(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the run and how it is opened; the command gets them as `source` and `setup`."""
 
+    @explained
     def command(*args: Any, run: tuple[str, ...], setup: str | None, dataset: str | None, detector: str | None,
                 detector_type: str | None, orientation: int | None, **values: Any) -> Any:  # fmt: skip
         known = Setup.load(setup) if setup else Setup()
@@ -53,6 +57,12 @@ def reads(function: Callable[..., Any]) -> Callable[..., Any]:
 def opened(run: tuple[str, ...], setup: Setup) -> Source:
     """Open files as a setup says."""
     return opened_with(run[0] if len(run) == 1 else run, setup)
+
+
+def record_lines(facts: dict[str, Any], sign: str = "#") -> str:
+    """Return where a text comes from, as comments to be written above it: one fact a line, JSON."""
+    made = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
+    return "".join(f"{sign} {name}: {json.dumps(value)}\n" for name, value in (made | facts).items())
 
 
 def finish(problems: Iterable[Problem], *, partial: bool = False) -> None:

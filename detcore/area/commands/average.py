@@ -10,7 +10,7 @@ import click
 from detcore.area.averaging import SELECTIONS
 from detcore.area.averaging import average as averaged
 from detcore.area.commands._reads import finish, reads
-from detcore.area.pipeline import prepared
+from detcore.area.events.pipeline import prepared
 from detcore.area.products import SUFFIXES, write_all
 from detcore.core.console import console, explained
 from detcore.core.executors import Threads

@@ -11,16 +11,16 @@ import numpy as np
 from detcore.area.averaging import Calibrated, TakeEvents, calibration_of, resolved
 from detcore.area.commands._reads import finish, reads
 from detcore.area.commands.centre import mean_frame
+from detcore.area.events.pipeline import prepared
 from detcore.area.files.poni import read_poni
 from detcore.area.images.azimuthaloptions import AzimuthalOptions
 from detcore.area.integration import azimuthal_series
-from detcore.area.pipeline import prepared
 from detcore.area.products import write_all
 from detcore.core.console import explained, watch
 from detcore.core.parameters import InvalidParameters, options
 
 if TYPE_CHECKING:
-    from detcore.area.setupfile import Setup
+    from detcore.area.setup.setupfile import Setup
 
 ENDINGS = (".nc", ".csv", ".png")
 LOOKED_AT = 100  # frames whose average threshold operations of the mask see

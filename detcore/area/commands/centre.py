@@ -10,13 +10,13 @@ import click
 import numpy as np
 
 from detcore.area.averaging import average as averaged
-from detcore.area.commands._reads import finish, reads
+from detcore.area.commands._reads import finish, reads, record_lines
+from detcore.area.events.pipeline import prepared
 from detcore.area.files.poni import read_poni, write_poni
 from detcore.area.images.calibrants import CALIBRANTS
 from detcore.area.images.geometry import Geometry
 from detcore.area.images.rings import FREE, calibrate, match_distance
 from detcore.area.integration import find_centre, good_of
-from detcore.area.pipeline import prepared
 from detcore.core.console import explained
 from detcore.core.run import problems_of
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from detcore.area.images.centre import Centre
     from detcore.area.images.rings import Refined
-    from detcore.area.setupfile import Setup
+    from detcore.area.setup.setupfile import Setup
     from detcore.core.source import Problem
 
 
@@ -46,7 +46,8 @@ class _Points(click.ParamType[Any]):
 
 @click.command()
 @reads
-@click.option("--method", type=click.Choice(["auto", "rings"]), default="auto", show_default=True)
+@click.option("--method", type=click.Choice(["auto", "rings"]), default="auto", show_default=True,
+              help="auto: by symmetry; rings: circles through rings.")  # fmt: skip
 @click.option("--points", type=_Points(), multiple=True, help="Points on one ring; may be given again for the next.")
 @click.option("--tilt", is_flag=True, help="Rings may drift, as on a tilted detector (method rings, or several rings).")
 @click.option("--frames", type=click.IntRange(1), default=100, show_default=True, help="Average of so many frames.")
@@ -86,10 +87,15 @@ def centre(
         refined = calibrate(image, geometry, calibrant, free=wanted)
         geometry = refined.geometry
     _tell(found, geometry, refined, as_json=as_json)
+    how = {"method": found.method} if refined is None else {"method": found.method, "calibrant": calibrant}
+    head = record_lines({"from": list(map(str, source.paths)), **how})
     if save_setup is not None:
-        setup.with_(geometry=geometry).save(save_setup)
+        setup.with_(geometry=geometry).save(save_setup, head)
     if save_poni is not None:
-        write_poni(geometry, save_poni, shape)
+        write_poni(geometry, save_poni, shape, head)
+    for target in (save_setup, save_poni):
+        if target is not None and not as_json:
+            click.echo(f"wrote {target}")
     finish(problems)
 
 

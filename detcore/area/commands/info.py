@@ -20,7 +20,7 @@ from detcore.image.operations import BITS
 if TYPE_CHECKING:
     from detcore.area.detector import Detector
     from detcore.area.framefiles import AreaFiles
-    from detcore.area.setupfile import Setup
+    from detcore.area.setup.setupfile import Setup
 
 _ARRAYS = ("pedestal", "noise", "gain", "status", "pixel_mask", "x", "y", "z", "ix", "iy")
 

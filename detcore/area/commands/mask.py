@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from detcore.area.commands._reads import FILE, opened
+from detcore.area.commands._reads import FILE, opened, record_lines
 from detcore.area.detector import psana_mask
-from detcore.area.masklines import FORMS, mask_lines
-from detcore.area.pipeline import masked, prepared, read_image
-from detcore.area.setupfile import Setup
+from detcore.area.events.pipeline import masked, prepared, read_image
+from detcore.area.setup.masklines import COMMENT, FORMS, mask_lines
+from detcore.area.setup.setupfile import Setup
 from detcore.core.console import explained
 from detcore.core.paths import atomic
 from detcore.core.provenance import versions
@@ -82,11 +82,14 @@ def mask(
     setup, fits = _read(mask_file, convention, dataset)
     image = image or setup.mask_image
     raster = _raster(setup, shape or fits, run, None if image is None else read_image(image))
-    notes = {"detcore_provenance": json.dumps(_record(mask_file, run, setup))}
+    record = _record(mask_file, run, setup)
+    made = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
+    notes = {"detcore_provenance": json.dumps(made | record)}
     operations = PixelMask(shape=raster.shape, operations=setup.mask)
     for target in outputs:
         if Path(target).suffix.lower() in TEXTS:
-            operations.write(target)
+            with atomic(target) as aside:
+                aside.write_text(record_lines(record) + operations.to_yaml(), encoding="utf-8")
         else:
             write_pixel_mask(target, raster, convention=written, notes=notes)
         click.echo(f"wrote {target}")
@@ -95,7 +98,7 @@ def mask(
         if (path := lines[form]) is not None:
             text = mask_lines(raster, form, operations=setup.mask, panel_names=names, stacked=stacked)
             with atomic(path) as aside:
-                aside.write_text(text, encoding="utf-8")
+                aside.write_text(record_lines(record, COMMENT[form]) + text, encoding="utf-8")
             click.echo(f"wrote {path}")
     for line in summary(raster):
         click.echo(line)
@@ -158,8 +161,6 @@ def _raster(
 
 def _record(mask_file: str, run: str | None, setup: Setup) -> dict[str, Any]:
     return {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
         "from": [str(Path(one).absolute()) for one in (mask_file, run) if one],
         "operations": [one.kind if not one.name else f"{one.kind} {one.name}" for one in setup.mask if one.enabled],
     }

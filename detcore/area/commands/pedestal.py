@@ -18,7 +18,7 @@ from detcore.core.run import problems_of
 if TYPE_CHECKING:
     import xarray as xr
 
-    from detcore.area.setupfile import Setup
+    from detcore.area.setup.setupfile import Setup
 
 TYPES = {"pedestal": np.float32, "noise": np.float32, "status": np.uint32}
 
@@ -68,6 +68,8 @@ def pedestal(
     for words, count in summary(data["status"].values).items():
         if count or words == "sane":
             click.echo(f"{count:>12,} pixels {words}")
+    low, high = parameters.pedestal_low, parameters.pedestal_high
+    click.echo(f"sane: pedestal {low:g} to {high:g}, noise {parameters.noise_low:g} to {parameters.noise_high:g} ADU")
     for place in written:
         click.echo(f"wrote {place}")
     finish(problems_of(data), partial=partial)

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from detcore.area.commands._reads import FILE
-from detcore.area.producer import read_producer
-from detcore.area.producertext import producer_text
-from detcore.area.setupfile import Setup
+from detcore.area.producer.producer import read_producer
+from detcore.area.producer.producertext import producer_text
+from detcore.area.setup.setupfile import Setup
 from detcore.core.console import explained
 from detcore.core.paths import atomic
 

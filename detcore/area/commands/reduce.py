@@ -12,8 +12,8 @@ import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from detcore.area.commands._reads import FILE, finish
-from detcore.area.runreduction import opened_with, reducing
-from detcore.area.setupfile import Setup
+from detcore.area.events.runreduction import opened_with, reducing
+from detcore.area.setup.setupfile import Setup
 from detcore.core.console import console, explained
 from detcore.core.follow import Follow
 from detcore.core.source import FileSource
@@ -21,7 +21,7 @@ from detcore.core.source import FileSource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from detcore.area.runreduction import Progress as Step
+    from detcore.area.events.runreduction import Progress as Step
 
 
 @click.command()

@@ -125,9 +125,11 @@ def read_poni(path: str | os.PathLike[str], shape: Sequence[int] | None = None) 
     return poni_geometry(text, shape, str(place))
 
 
-def write_poni(geometry: Geometry, path: str | os.PathLike[str], shape: Sequence[int] | None = None) -> None:
-    """Write a .poni file; see `poni_text`."""
-    text = poni_text(geometry, shape)
+def write_poni(
+    geometry: Geometry, path: str | os.PathLike[str], shape: Sequence[int] | None = None, head: str = ""
+) -> None:
+    """Write a .poni file; see `poni_text`. `head` is written above: lines of comments."""
+    text = head + poni_text(geometry, shape)
     with atomic(path) as aside:
         aside.write_text(text, encoding="utf-8")
 

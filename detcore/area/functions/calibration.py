@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -108,12 +109,21 @@ class Calibration:
         self.by_bit, self.dark_region = by_bit, dark_region
         self.ghost: tuple[Any, Any] | None = None
         self._last: NDArray[np.float32] | None = None
+        self._words_of_record = ""
         modes, wanted = detector.gain_modes, max(self._table())
         if 1 < modes <= wanted:
             msg = (
                 f"{detector.name}: the constants are for {modes} gains, but entry {wanted} is asked for; see gain_index"
             )
             raise ValueError(msg)
+
+    def __str__(self) -> str:
+        """Return what a record of provenance needs: the number or the steps, and fingerprints of the constants."""
+        if not self._words_of_record:
+            constants = {name: getattr(self.detector, name) for name in ("pedestal", "noise", "gain", "status")}
+            marks = [f"{name} {_fingerprint(one)}" for name, one in constants.items() if one is not None]
+            self._words_of_record = ", ".join([f"common mode {self.number}", *marks])
+        return self._words_of_record
 
     @property
     def raw(self) -> bool:
@@ -260,6 +270,10 @@ class Calibration:
             raise ValueError(msg)
         last, self._last = self._last, data.copy()
         return data if last is None else data - (self.ghost[0] + self.ghost[1] * last).astype(np.float32)
+
+
+def _fingerprint(values: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
 
 
 def _divided(values: NDArray[np.float32], by: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,7 +21,12 @@ def _numbers(value: Any) -> Any:
     """Split text: numbers with commas or colons between them."""
     if isinstance(value, str):
         parts = [part.strip() for part in value.replace(":", ",").split(",")]
-        return tuple(part or None for part in parts) if any(parts) else None
+        try:
+            found = tuple(float(part) if part else None for part in parts)
+        except ValueError:
+            msg = f"expected numbers with commas between them, found {value!r:.60}"
+            raise ValueError(msg) from None
+        return found if any(parts) else None
     return tuple(value) if isinstance(value, (list, np.ndarray)) else value
 
 

@@ -286,7 +286,7 @@ def project(
     cut = np.ascontiguousarray(frame[top:bottom, left:right], target)
     row_sums, column_sums = np.zeros(bottom - top), np.zeros(right - left)
     row_counts, column_counts = np.zeros(bottom - top, np.int64), np.zeros(right - left, np.int64)
-    limits = np.array([-np.inf if low is None else low, np.inf if high is None else high])
+    limits = np.array([-np.inf if low is None else low, np.inf if high is None else high], np.float64)
     mask = fixed(_ALL if use is None else use)
     kernels.projections(fixed(cut), mask, limits, row_sums, row_counts, column_sums, column_counts)
     return (row_sums, row_counts), (column_sums, column_counts)

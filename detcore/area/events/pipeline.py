@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from detcore.area.functions import DetObjectClass
     from detcore.area.images.azimuthaloptions import AzimuthalOptions
     from detcore.area.images.geometry import Geometry
-    from detcore.area.setupfile import Setup
-    from detcore.area.setupsections import FunctionSpec, Roi
+    from detcore.area.setup.setupfile import Setup
+    from detcore.area.setup.setupsections import FunctionSpec, Roi
 
 CONSTANTS = ("pedestal", "noise", "gain", "status")
 SECTIONS = {  # section of a setup -> the function that it is

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from detcore.area.smalldata import CONFIG, SUMS
+from detcore.area.smalldata.smalldata import CONFIG, SUMS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

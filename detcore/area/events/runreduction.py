@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from detcore.area.eventstream import EventStream, detector_of
-from detcore.area.setupfeed import SetupFeed
-from detcore.area.smalldata import CONFIG, SmallData
-from detcore.area.smallread import dataset_of, in_memory, read_reduced
+from detcore.area.events.eventstream import EventStream, detector_of
+from detcore.area.events.setupfeed import SetupFeed
+from detcore.area.smalldata.smalldata import CONFIG, SmallData
+from detcore.area.smalldata.smallread import dataset_of, in_memory, read_reduced
 from detcore.area.source import open_files
 from detcore.core.follow import Follow
 from detcore.core.run import EmptyInput
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from detcore.area.eventstream import Row
-    from detcore.area.setupfile import Setup
+    from detcore.area.events.eventstream import Row
+    from detcore.area.setup.setupfile import Setup
 
     AnySetup = Setup | str | os.PathLike[str] | Callable[[], Setup] | None
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.images.geometry import Geometry
-from detcore.area.setupsections import (
+from detcore.area.setup.setupsections import (
     MAX_FUNCTIONS,
     MAX_ROIS,
     AutocorrelationSection,
@@ -34,7 +34,7 @@ from detcore.area.setupsections import (
     SparsifySection,
     SpectrumSection,
 )
-from detcore.area.setuptext import explained, values_from_text
+from detcore.area.setup.setuptext import explained, values_from_text
 from detcore.core.parameters import InvalidParameters, text_of
 from detcore.core.paths import atomic
 from detcore.image import AnyOperation, PixelMask
@@ -220,12 +220,15 @@ class Setup(Section):
         folder = place.absolute().parent
         return _with_paths(setup, lambda name: os.path.normpath(folder / name))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file in one step; what lies in its folder is named from there, so that both can be moved together."""
+    def save(self, path: str | os.PathLike[str], head: str = "") -> None:
+        """Write a file in one step; what lies in its folder is named from there, so that both can be moved together.
+
+        `head` is written above it: lines of comments, for instance where it comes from.
+        """
         folder = Path(path).absolute().parent
         setup = _with_paths(self, lambda name: _beside(name, folder))
         with atomic(path) as aside:
-            aside.write_text(setup.to_yaml(), encoding="utf-8")
+            aside.write_text(head + setup.to_yaml(), encoding="utf-8")
 
 
 def _built(values: dict[str, Any]) -> Setup:

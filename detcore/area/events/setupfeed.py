@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.core.source import Problem
 
 if TYPE_CHECKING:

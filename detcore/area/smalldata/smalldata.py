@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import h5py
 import numpy as np
 
-from detcore.area.smallcolumns import column
+from detcore.area.smalldata.smallcolumns import column
 from detcore.core.paths import atomic
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detcore.area.smallcolumns import Column
+    from detcore.area.smalldata.smallcolumns import Column
 
 BLOCK_EVENTS, BLOCK_BYTES = 256, 16 << 20  # rows that are written at once
 CONFIG, SUMS = "UserDataCfg", "Sums"

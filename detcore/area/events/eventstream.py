@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore.area.events import EVENT_ID, FRAMES, columns_of, flags_of, select, written
-from detcore.area.pipeline import event_loop, read_image
+from detcore.area.events.eventfilters import EVENT_ID, FRAMES, columns_of, flags_of, select, written
+from detcore.area.events.pipeline import event_loop, read_image
 from detcore.core.executors import IDLE_SECONDS, cores
 from detcore.core.follow import Follow
 from detcore.core.provenance import Provenance, describe
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detcore.area.detector import Detector
+    from detcore.area.events.setupfeed import SetupFeed
     from detcore.area.functions import DetObjectClass
-    from detcore.area.setupfeed import SetupFeed
-    from detcore.area.setupfile import Setup
+    from detcore.area.setup.setupfile import Setup
     from detcore.core.source import Source
 
 UserFunction = "Callable[[DetObjectClass, dict[str, Any]], dict[str, Any] | None]"

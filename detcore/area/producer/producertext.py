@@ -6,14 +6,14 @@ import math
 import pprint
 from typing import TYPE_CHECKING, Any, Final
 
-from detcore.area.producer import DROPLET_KEYS, PLAIN
+from detcore.area.producer.producer import DROPLET_KEYS, PLAIN
 from detcore.image import Rectangle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from detcore.area.setupfile import Setup
-    from detcore.area.setupsections import FunctionSpec, Roi
+    from detcore.area.setup.setupfile import Setup
+    from detcore.area.setup.setupsections import FunctionSpec, Roi
 
 SECTIONS: Final = {"photons": "photonFunc", "projection": "projectionFunc", "image": "imageFunc"}
 UNITS: Final = {"q": "q_A^-1", "2theta": "2th_deg"}
@@ -51,7 +51,7 @@ def producer_text(setups: Mapping[str, Setup]) -> tuple[str, tuple[str, ...]]:
 
     Examples
     --------
-    >>> from detcore.area.setupfile import Setup
+    >>> from detcore.area.setup.setupfile import Setup
     >>> setup = Setup.from_yaml("rois: [{name: spot, bounds: [[0, 5], [2, 9]]}]")
     >>> text, left_out = producer_text({"epix": setup})
     >>> "def getROIs(run):" in text, left_out

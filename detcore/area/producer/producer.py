@@ -6,8 +6,8 @@ import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from detcore.area.producervalues import Problem, values_of
-from detcore.area.setupfile import Setup
+from detcore.area.producer.producervalues import Problem, values_of
+from detcore.area.setup.setupfile import Setup
 from detcore.core.parameters import InvalidParameters
 
 if TYPE_CHECKING:

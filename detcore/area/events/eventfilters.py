@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from detcore.area.setupsections import EventFilter
+    from detcore.area.setup.setupsections import EventFilter
 
 EVENT_ID: Final = "event_id"
 FRAMES: Final = "data"

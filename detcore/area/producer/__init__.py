@@ -1,0 +1,1 @@
+"""Production configurations of the LCLS small-data tools, read as data and written back; never executed."""
