@@ -126,7 +126,7 @@ def row_of(seen: Visit, name: str) -> list[str]:
       const find = (root) => [...root.querySelectorAll('*')].flatMap((el) => [
         ...(el.classList.contains('tabulator-row') ? [el] : []), ...(el.shadowRoot ? find(el.shadowRoot) : [])])
       const rows = find(document).filter((el) => el.getClientRects().length)
-        .map((el) => [...el.querySelectorAll('.tabulator-cell')].map((cell) => cell.textContent))
+        .map((el) => [...el.querySelectorAll('.tabulator-cell')].map((cell) => cell.textContent.trim()))
       return rows.map((cells) => cells.slice(1)).find((cells) => cells[0] == name) ?? []
     }"""
     return list(seen.page.evaluate(script, name))
