@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from detcore.area.files.poni import read_poni
-from detcore.area.setupfile import Setup
+from detcore.area.setup.setupfile import Setup
 from detcore.cli import main
 from detcore.image import PixelMask
 
@@ -45,17 +45,21 @@ def run(tmp_path):
         ("detector: {type: foo}", "no detector type 'foo'"),
         ("version: 9", "update detcore"),
         ("hello", "expected 'name: value' lines"),
-        ("detector: {shape: [3, 4]}", "(3, 4)"),
     ],
 )
 def test_a_wrong_setup_is_one_message(run, tmp_path, monkeypatch, verb, text, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.yaml").write_text(text)
-    if verb == "info" and "shape" in text:
-        return  # it shows what is in the run, whatever the setup is for
     output = call(verb, run[0], "--setup", tmp_path / "wrong.yaml", code=1)
     assert words in " ".join(output.split())
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("verb", ["average", "azimuthal", "centre", "reduce"])
+def test_a_setup_of_another_detector_is_refused(run, tmp_path, verb):
+    (tmp_path / "other.yaml").write_text("detector: {shape: [3, 4]}")
+    output = call(verb, run[0], "--setup", tmp_path / "other.yaml", code=1)
+    assert "the setup is for frames of (3, 4), these are (40, 50)" in " ".join(output.split())
 
 
 @pytest.mark.parametrize(
