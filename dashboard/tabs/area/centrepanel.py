@@ -185,7 +185,7 @@ class CentrePanel(Panel):
     @override
     def fill(self, now: Now) -> None:
         work = now.work
-        self.complain(work.problems.get("centre", ""))
+        self.report(work.problems.get("centre", ""))
         found = work.centre
         busy = work.finding
         words = [f"Looking for the centre ({busy}) …"] if busy else []

@@ -108,7 +108,7 @@ class CommonPanel(Panel):
     @override
     def fill(self, now: Now) -> None:
         work = now.work
-        self.complain(work.problems.get("common", ""))
+        self.report(work.problems.get("common", ""))
         self._cancel.visible = work.comparing
         self._compare.loading = work.comparing
         if work.noises is not None and work.noises is not self._shown and now.facts is not None:

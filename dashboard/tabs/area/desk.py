@@ -177,8 +177,10 @@ class Desk:
 
     def start(self, setup: area.Setup, path: Path | None = None) -> None:
         """Begin with a setup: of a file, of the data, or an empty one."""
+        self.leave()
         self.setup = self._stored = setup
         self.path, self._stamp = path, stamp_of(path)
+        self.token = ""  # else the edits of what was there before would be written over
         self._past.clear()
         self._future.clear()
         self.version += 1

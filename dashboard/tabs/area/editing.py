@@ -42,6 +42,8 @@ class Editing(BaseTab):
             self.complain(str(error))
             self.session.refresh()
             return False
+        if (panel := self.panels.get(self.look.panel)) is not None:
+            panel.complain("")
         self.edited()
         return changed
 
@@ -199,13 +201,8 @@ class Editing(BaseTab):
 
     def load(self, path: Path) -> None:
         """Read a setup file."""
-        before = self.desk.setup
+        confined(area.Setup.load(path), self.runtime.roots)
         self.desk.load(path)
-        try:
-            confined(self.desk.setup, self.runtime.roots)
-        except OSError:
-            self.desk.start(before)
-            raise
         self.place = self.place.checked(dict(self.place) | {"setup": self.link_of((path,)) or "", "edit": ""})
 
     def saved(self, path: Path) -> None:
@@ -228,7 +225,6 @@ class Editing(BaseTab):
     def restore(self, token: str) -> None:
         """Go on with edits that were not saved."""
         self.desk.restore(token)
-        confined(self.desk.setup, self.runtime.roots)
 
 
 def is_histogram(operation: Any) -> bool:

@@ -191,7 +191,7 @@ class MaskPanel(Panel):
         found = now.evaluation
         if found is None:
             return
-        self.complain(found.problems.get("mask", ""))
+        self.report(found.problems.get("mask", ""))
         self._list(now)
         if found.raster is not None:
             words = counts_of(found.counts, found.raster.size)

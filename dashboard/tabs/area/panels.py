@@ -87,11 +87,21 @@ class Panel(ABC):
         self.error = text(color=WARN)
         self.error.visible = False
         self.quiet = False
+        self._words = {"done": "", "found": ""}
 
     def complain(self, words: str) -> None:
-        """Say what is wrong, here where it happened; nothing hides it."""
-        if words != self.error.text:
-            self.error.param.update(text=words, visible=bool(words))
+        """Say what is wrong with what somebody did, until something else is done; nothing takes it away."""
+        self._tell("done", words)
+
+    def report(self, words: str) -> None:
+        """Say what is wrong with what is shown; nothing takes it away."""
+        self._tell("found", words)
+
+    def _tell(self, about: str, words: str) -> None:
+        self._words[about] = words
+        shown = "\n".join(filter(None, dict.fromkeys(self._words.values())))
+        if shown != self.error.text:
+            self.error.param.update(text=shown, visible=bool(shown))
 
     @abstractmethod
     def show(self, now: Now) -> None:

@@ -122,7 +122,7 @@ class ProfilePanel(Panel):
         found = now.evaluation
         if found is None:
             return
-        self.complain(found.problems.get("profile", ""))
+        self.report(found.problems.get("profile", ""))
         if now.look.cake:
             if found.cake is not None:
                 self._draw_cake(found.cake, found.title)

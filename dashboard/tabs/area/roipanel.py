@@ -173,7 +173,7 @@ class RoiPanel(Panel):
         found = now.evaluation
         if found is None:
             return
-        self.complain(found.problems.get("rois", ""))
+        self.report(found.problems.get("rois", ""))
         if found.rois is not None and found.rois is not self._drawn:
             self._drawn = found.rois
             self.table.show(table_of(found.rois))

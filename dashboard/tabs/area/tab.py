@@ -259,8 +259,11 @@ class Tab(Editing):
         self.session.refresh()  # now it is known what is averaged
         if self.place.edit:
             try:
-                self.desk.restore(self.place.edit)
-                self.desk.enter(self.group())
+                if self.desk.restore(self.place.edit):
+                    self.desk.enter(self.group())
+                else:
+                    self.session.notify("the unsaved edits of this link are not there any more", "warning")
+                    self.place = self.place.checked(dict(self.place) | {"edit": ""})
             except (OSError, ValueError) as error:
                 self.session.notify(f"unsaved edits: {error}", "error")
 

@@ -82,7 +82,7 @@ class ValuesPanel(Panel):
     def fill(self, now: Now) -> None:
         values = self.values
         self.quiet = True
-        self.complain(values.problem)
+        self.report(values.problem)
         self._start.disabled, self._cancel.visible = values.running, values.running
         words = (
             values.words
