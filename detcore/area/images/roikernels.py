@@ -141,6 +141,7 @@ def statistics_real(frame, window, good, limits, result):  # type: ignore[no-unt
     largest = np.empty(WIDE, np.float64)
     smallest = np.empty(WIDE, np.float64)
     total = total_y = total_x = total_squares = n = 0.0
+    nothing = np.float64(0.0)
     most, least = -np.inf, np.inf
     for start in range(left, right, WIDE):
         width = min(WIDE, right - start)
@@ -173,8 +174,8 @@ def statistics_real(frame, window, good, limits, result):  # type: ignore[no-unt
                 low_c, low_d = c if keep_c else np.inf, d if keep_d else np.inf
                 below = min(low_a, low_b, low_c, low_d)
                 smallest[x] = min(below, smallest[x])
-                a, b = a if keep_a else 0.0, b if keep_b else 0.0
-                c, d = c if keep_c else 0.0, d if keep_d else 0.0
+                a, b = a if keep_a else nothing, b if keep_b else nothing
+                c, d = c if keep_c else nothing, d if keep_d else nothing
                 four = (a + b) + (c + d)
                 sums[x] += four
                 squares[x] += (a * a + b * b) + (c * c + d * d)

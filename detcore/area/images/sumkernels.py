@@ -32,9 +32,9 @@ def add_frame(frame, low, what, maximum, total, n):  # type: ignore[no-untyped-d
         if np.isnan(value):
             continue
         if value < low:
-            value = 0.0
+            value = np.float64(0.0)
         if what == HITS:
-            value = 1.0 if value > 0.0 else 0.0
+            value = np.float64(1.0) if value > 0.0 else np.float64(0.0)
         elif what == SQUARE:
             value *= value
         n[pixel] += 1
