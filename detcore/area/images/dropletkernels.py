@@ -54,7 +54,8 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
     labels = n_runs = 0
     for module in range(modules):
         panel = frame[module]
-        flags[:] = 0
+        for row_of_flags in range(3):
+            _clear(flags[row_of_flags])
         before = after = n_runs  # runs of the row before
         some = np.zeros(3, np.int64)
         some[0] = _flag(panel, good, scale, module, 0, high, low, two, flags[0], weak[0])
@@ -66,7 +67,7 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
                     panel, good, scale, module, y + 1, high, low, two, flags[following], weak[following]
                 )
             elif two:
-                flags[following][:] = 0
+                _clear(flags[following])
             if y == 0:
                 some[previous] = 0
             active = some[this] > 0 or (two and some[previous] + some[following] > 0)
@@ -96,7 +97,9 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
                     x += 1
                 if n_runs == len(runs):
                     larger = np.empty((4 * n_runs, 5), np.int32)
-                    larger[:n_runs] = runs
+                    for old in range(n_runs):
+                        for column in range(5):
+                            larger[old, column] = runs[old, column]
                     runs = larger
                 # Runs of the row before that share a column with this one: both lists are in order.
                 label = np.int32(-1)
@@ -113,11 +116,12 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
                 if label < 0:
                     if labels == len(parents):
                         longer = np.empty(4 * labels, np.int32)
-                        longer[:labels] = parents
-                        parents = longer
                         wider = np.empty((4 * labels, N_SUMS), np.float64)
-                        wider[:labels] = sums
-                        sums = wider
+                        for old in range(labels):
+                            longer[old] = parents[old]
+                            for column in range(N_SUMS):
+                                wider[old, column] = sums[old, column]
+                        parents, sums = longer, wider
                     label = np.int32(labels)
                     parents[labels] = label
                     for column in range(LARGEST):
@@ -156,6 +160,13 @@ def find(frame, good, scale, high, low):  # type: ignore[no-untyped-def]
     for run in range(n_runs):
         runs[run, LABEL] = numbers[_root(parents, runs[run, LABEL])]
     return sums[:n], runs[:n_runs]
+
+
+@njit(cache=True, nogil=True)
+def _clear(flags):  # type: ignore[no-untyped-def]
+    """Forget the flags of a row."""
+    for x in range(len(flags)):
+        flags[x] = np.uint8(0)
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+LEVELS = 1024
 GREEDY = 512  # pixels of a droplet; in larger ones photons stay in the middle of the pixels with the largest rests
 
 
@@ -38,6 +39,7 @@ def place_photons(offsets, ys, xs, values, counts, photon, out_y, out_x, out_dro
         How many were placed.
     """
     placed = 0
+    histogram = np.empty(LEVELS, np.int64)
     for droplet in range(len(counts)):
         wanted = counts[droplet]
         if wanted == 0:
@@ -55,20 +57,31 @@ def place_photons(offsets, ys, xs, values, counts, photon, out_y, out_x, out_dro
                     out_y[placed], out_x[placed], out_droplet[placed] = ys[first + i], xs[first + i], droplet
                     placed += 1
                     done += 1
-        order = np.argsort(-rest) if n > GREEDY else np.empty(0, np.int64)
-        turn = 0
+        if n > GREEDY and done < wanted:
+            # The rest from which on there are as many pixels as photons, to a thousandth.
+            for step in range(LEVELS):
+                histogram[step] = 0
+            for i in range(n):
+                histogram[np.int64(rest[i] * LEVELS)] += 1
+            level, many = LEVELS - 1, histogram[LEVELS - 1]
+            while level > 0 and many < wanted - done:
+                level -= 1
+                many += histogram[level]
+            i = 0
+            while done < wanted:
+                if np.int64(rest[i] * LEVELS) >= level or level == 0:
+                    out_y[placed], out_x[placed], out_droplet[placed] = ys[first + i], xs[first + i], droplet
+                    placed += 1
+                    done += 1
+                i = (i + 1) % n
         while done < wanted:
-            if n > GREEDY:
-                best = order[turn % n]
-                turn += 1
-            else:
-                best = 0
-                for i in range(1, n):
-                    if rest[i] > rest[best]:
-                        best = i
+            best = 0
+            for i in range(1, n):
+                if rest[i] > rest[best]:
+                    best = i
             y, x = ys[first + best], xs[first + best]
             other = -1
-            for i in range(n if n <= GREEDY else 0):
+            for i in range(n):
                 near = abs(ys[first + i] - y) + abs(xs[first + i] - x) == 1
                 if near and (other < 0 or rest[i] > rest[other]):
                     other = i
