@@ -397,7 +397,7 @@ def test_a_setup_is_saved_and_loaded_again(visit: Callable[..., Visit], server: 
         ("version: 99\n", "is of version 99"),
         ("msak: []\n", "msak"),
         ("mask: [{kind: file, path: /etc/passwd, convention: nxmx}]\n", "outside"),
-        ("\x00\x01", "expected"),
+        ("\x00\x01", "YAML"),
     ],
 )
 def test_a_wrong_setup_is_told_and_nothing_is_lost(content: str, words: str, steady: Visit) -> None:

@@ -85,7 +85,7 @@ class Levels:
         self._quiet = False
         self._settling: Any = None
         self._shown: object = None
-        self.figure = plot = blank("Value of a pixel (ADU)", "Pixels", tools="xpan,xwheel_zoom,reset,save")
+        self.figure = plot = blank("Value of a pixel (ADU)", "Pixels", tools="xwheel_zoom,reset,save")
         plot.name = "area-levels"
         plot.x_range, plot.y_range = Range1d(0, 1), Range1d(FLOOR, 10)
         set_scale(plot, "y", log=True)
