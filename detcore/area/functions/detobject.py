@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from detcore.area.functions.calibration import Calibration
 from detcore.area.functions.facts import detector_of, positions
 from detcore.area.functions.nodetector import NullDetObject
 from detcore.area.functions.storesum import StoredSum
+from detcore.area.source import open_files
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -35,7 +37,7 @@ def DetObject(
     name
         As the run calls it; first part of the names of its results.
     source
-        Opened files, a `Detector`, a chunk or a list of chunks, or a mapping from names to any of them: several
+        Opened files, or their path, a `Detector`, a chunk or a list of chunks, or a mapping from names to any of them: several
         detectors in one run. None, and a name that is not in the mapping, is an absent detector.
     run
         Number or name of the run, kept as it is.
@@ -56,6 +58,8 @@ def DetObject(
     ValueError
         The type of the detector has no such common mode.
     """
+    if isinstance(source, (str, os.PathLike)):
+        source = open_files(source, detector=name)
     detector = detector_of(name, source)
     if detector is None:
         log.warning("run %s has no detector %r: it is left out", run, name)

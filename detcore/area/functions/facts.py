@@ -43,7 +43,7 @@ def detector_of(name: str, source: Any) -> Detector | None:
         except LookupError:
             return None
         return found if isinstance(found, Detector) else None
-    if isinstance(source, Sequence) and source:
+    if isinstance(source, Sequence) and source and not isinstance(source, str):
         return detector_of(name, source[0])
     msg = f"{name}: expected opened files, a Detector, chunks or a mapping of them, found {type(source).__name__}"
     raise TypeError(msg)
