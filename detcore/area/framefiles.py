@@ -373,6 +373,8 @@ class AreaFiles(FileSource):
         ------
         KeyError
             There is no such frame.
+        UnknownFormat
+            No file can be read; says why.
         """
         files, event = tuple(self.files()), 0
         for path in files:
@@ -386,6 +388,8 @@ class AreaFiles(FileSource):
                     frames = self._turned(format_of(stack.path).read(stack, slice(at, at + 1, 1)))
                     return np.asarray(frames[0])
                 event += stack.n
+        if not event:
+            self._first(files)  # says why none can be read
         msg = f"frame {number} is not in the run; it has {event} frames, numbered from 0"
         raise KeyError(msg)
 

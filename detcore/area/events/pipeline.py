@@ -8,11 +8,11 @@ import numpy as np
 
 from detcore.area import functions
 from detcore.area.detector import psana_mask
+from detcore.area.events.imagefiles import read_array, read_image, with_arrays
 from detcore.area.files.calibfiles import read_calibration
 from detcore.area.functions import DetObject, DetObjectFunc
 from detcore.area.images.azimuthal import AzimuthalMap
 from detcore.area.integration import settings
-from detcore.area.source import open_files
 from detcore.image import Panels
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) 
     """
     if image is None and setup.mask_image is not None and setup.image_steps:
         image = read_image(setup.mask_image)
+        if detector.tiled and image.shape != detector.image_shape:
+            image = read_image(setup.mask_image, detector.shape)
     if image is None:
         setup = setup.without_image_steps()
     found = np.zeros(detector.shape, np.uint32) if detector.pixel_mask is None else detector.pixel_mask.copy()
@@ -171,28 +173,6 @@ def good_of(detector: Detector, setup: Setup) -> NDArray[np.uint8]:
     """
     options: dict[str, Any] = dict.fromkeys((*setup.psana_options, "status", "calib"), True)
     return psana_mask(detector, **options)
-
-
-def read_image(path: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-    """Read an image from a file of any format: its first frame.
-
-    Parameters
-    ----------
-    path
-        The file.
-    shape
-        That it must have; None: any.
-
-    Raises
-    ------
-    ValueError
-        It has another shape.
-    """
-    image = np.asarray(open_files(path).frame(0))
-    if shape is not None and image.shape != shape:
-        msg = f"{path}: expected an image of {shape}, found {image.shape}"
-        raise ValueError(msg)
-    return image
 
 
 def event_loop(detector: Detector, setup: Setup, run: Any = None, image: NDArray[Any] | None = None) -> DetObjectClass:
@@ -251,7 +231,7 @@ def functions_of(setup: Setup, detector: Detector) -> list[DetObjectFunc]:
             found.append(function_named(kind)(**values.parameters()))
     if setup.autocorrelation is not None:
         found.append(_autocorrelation(setup))
-    return [*found, *(_specified(one) for one in setup.functions)]
+    return [*found, *(_specified(one, detector.shape) for one in setup.functions)]
 
 
 def function_named(kind: str) -> Callable[..., DetObjectFunc]:
@@ -316,7 +296,7 @@ def _autocorrelation(setup: Setup) -> DetObjectFunc:
     assert section is not None
     values = section.parameters()
     if section.mask is not None:
-        values["mask"] = read_image(section.mask)
+        values["mask"] = read_array(section.mask)
     if section.roi is None:
         return function_named("Autocorrelation")(**values)
     values.pop("roi")
@@ -328,8 +308,8 @@ def _autocorrelation(setup: Setup) -> DetObjectFunc:
     return outer
 
 
-def _specified(spec: FunctionSpec) -> DetObjectFunc:
-    values = dict(spec.params)
+def _specified(spec: FunctionSpec, shape: tuple[int, ...] | None = None) -> DetObjectFunc:
+    values = with_arrays(spec.params, spec.name or spec.kind, shape)
     if spec.name:
         values["name"] = spec.name
     try:

@@ -38,7 +38,7 @@ FOLDERS: Final = {"pedestal": "pedestals", "noise": "pixel_rms", "gain": "pixel_
 """Folders of psana's calibration store."""
 FORMATS: Final = {"pedestal": "%.3f", "noise": "%.4f", "gain": "%.6g", "status": "%d"}
 MAX_VALUES: Final = 1 << 29  # seven gains of the largest detector
-_TEXTS = {".data", ".txt", ".dat"}
+TEXTS: Final = {".data", ".txt", ".dat"}
 _HDF5 = {".h5", ".hdf5", ".nc", ".nxs"}
 
 
@@ -102,7 +102,7 @@ def _read(place: Path, name: str) -> NDArray[Any]:
             raise ValueError(msg)
     if suffix in _HDF5:
         return _read_hdf5(place, name)
-    return _read_text(place)
+    return read_text(place)
 
 
 def _checked(found: NDArray[Any], place: Path) -> NDArray[Any]:
@@ -134,7 +134,14 @@ def _read_hdf5(place: Path, name: str) -> NDArray[Any]:
     raise ValueError(msg)
 
 
-def _read_text(place: Path) -> NDArray[Any]:
+def read_text(place: Path) -> NDArray[Any]:
+    """Read one array from text, in the shape that its comments say, else in rows.
+
+    Raises
+    ------
+    OSError, ValueError
+        It is no such text.
+    """
     if place.stat().st_size > 24 * MAX_VALUES:
         msg = f"{place}: {place.stat().st_size} bytes of text are more than the constants of any detector"
         raise ValueError(msg)
@@ -233,7 +240,7 @@ def write_calibration(
             written.append(place.with_name(f"{place.stem}_notes.json"))
             write_content(written[-1], json.dumps(notes, default=str, indent=1))
         return written
-    if suffix in _TEXTS or suffix == "":
+    if suffix in TEXTS or suffix == "":
         for name, values in constants.items():
             folder = place / FOLDERS[name] / f"{run or 0}-end.data"
             written.append(folder if suffix == "" else place.with_name(f"{place.stem}_{name}{suffix}"))

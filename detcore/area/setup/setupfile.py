@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 # Parameters of functions that hold an array; in a setup, the name of its file.
 FILE_PARAMETERS: Final = {
-    "userMask", "roi_mask", "mask", "poni_file", "gainImg", "darkImg", "basis_file", "correction", "file",
+    "userMask", "roi_mask", "mask", "poni_file", "gainImg", "darkImg", "basis_file", "correction", "file", "x", "y", "xArr",
+    "yArr", "basis", "illumination_correction",
 }  # fmt: skip
 MAX_BYTES: Final = 10_000_000
 PsanaOption = Literal["calib", "status", "edges", "central", "unbond", "unbondnbrs", "unbondnbrs8"]
