@@ -412,7 +412,7 @@ def test_a_wrong_setup_is_told_and_nothing_is_lost(content: str, words: str, ste
 
 def test_an_exported_mask_is_the_mask(visit: Callable[..., Visit], tmp_path: Path, setup: Any, source: Any) -> None:
     seen = complete(visit(tab="area", panel="setup", size=DESK))
-    seen.page.get_by_label("Export", exact=True).click()
+    seen.page.get_by_role("combobox", name="Export").click()
     seen.page.get_by_role("option", name="Mask, npy").click()
     with seen.page.expect_download(timeout=WAIT_MS) as download:
         seen.page.get_by_role("button", name="Download").click()
@@ -424,7 +424,7 @@ def test_an_exported_mask_is_the_mask(visit: Callable[..., Visit], tmp_path: Pat
 def test_values_of_events_come_while_the_run_is_reduced(visit: Callable[..., Visit], server: Server) -> None:
     seen = complete(visit(tab="area", panel="values", size=DESK))
     seen.button("Reduce: all events with this setup")
-    seen.until(lambda: seen.titled("") is not None and len(seen.source("area-values", "x")) == 64, "no values", 180)
+    seen.until(lambda: len(seen.source("area-values", "x")) == 64, "no values", 120)
     seen.until(lambda: list((cache(server) / "outputs" / "area").glob("lab6_run0012_*_reduced.h5")))
     expect(seen.page.get_by_text(re.compile("^complete: 64 events"))).to_be_visible(timeout=WAIT_MS)
 

@@ -93,7 +93,7 @@ class Levels:
         plot.xaxis.formatter = digits()
         plot.xgrid.grid_line_color = None
         self.source = ColumnDataSource(
-            {name: [] for name in ("left", "right", "top", "bottom", "count")}, name="area-values"
+            {name: [] for name in ("left", "right", "top", "bottom", "count")}, name="area-levels"
         )
         bars = plot.quad(
             "left", "right", "top", "bottom", source=self.source, fill_color=ACCENT, fill_alpha=0.5, line_color=None
