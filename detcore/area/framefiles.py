@@ -385,8 +385,7 @@ class AreaFiles(FileSource):
             for stack in stacks:
                 if event <= number < event + stack.n:
                     at = number - event
-                    frames = self._turned(format_of(stack.path).read(stack, slice(at, at + 1, 1)))
-                    return np.asarray(frames[0])
+                    return np.asarray(self._turned(format_of(stack.path).read(stack, slice(at, at + 1, 1)))[0])
                 event += stack.n
         if not event:
             self._first(files)  # says why none can be read
