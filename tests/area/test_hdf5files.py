@@ -342,13 +342,40 @@ def test_sums_and_several_detectors_of_small_data(tmp_path):
         open_files(tmp_path / "a.h5", detector="cspad").schema()
 
 
-def test_a_mask_for_each_frame_of_a_cxi_file_is_said_to_be_left_out(tmp_path, frames):
+def test_a_mask_for_each_frame_makes_its_pixels_nan(tmp_path, frames):
+    mask = np.zeros(frames.shape, np.uint16)
+    mask[2, 3, 4], mask[2, 3, 5], mask[7] = 4, 32, 512  # hot; in a peak; missing
     with h5py.File(tmp_path / "a.cxi", "w") as file:
         home = file.create_group("entry_1/instrument_1/detector_1")
-        home["data"], home["mask"] = frames, np.ones(frames.shape, np.uint16)
+        home.create_dataset("data", data=frames, chunks=(3, *frames.shape[1:]), compression="gzip")
+        home["mask"] = mask
     source = open_files(tmp_path / "a.cxi")
+    expected = frames.astype(np.float32)
+    expected[2, 3, 4], expected[7] = np.nan, np.nan
+    assert source.schema()["data"].dtype == np.float32
+    assert np.array_equal(data_of(source), expected, equal_nan=True)
+    assert np.array_equal(source.frame(2), expected[2], equal_nan=True)
+    some = open_files(tmp_path / "a.cxi", frames=(1, 9, 2))
+    assert np.array_equal(data_of(some), expected[1:9:2], equal_nan=True)
     assert source.detector().pixel_mask is None
-    assert "a mask for each of 11 frames: it is not used" in source.notes()[0]
+    assert "a frame's own mask rejects (/entry_1/instrument_1/detector_1/mask) are nan" in source.notes()[0]
+
+
+def test_a_mask_for_each_frame_in_bits_of_nexus(tmp_path, frames):
+    mask = np.zeros(frames.shape, np.uint32)
+    mask[1, 0, 0], mask[1, 0, 1] = 1 << 8, 1 << 31  # of the user; virtual pixels only inform
+    found = data_of(open_files(nexus(tmp_path / "a.h5", frames, pixel_mask=mask)))
+    assert np.isnan(found[1, 0, 0])
+    assert np.isnan(found).sum() == 1
+
+
+def test_a_mask_for_other_frames_is_left_out_and_said(tmp_path, frames):
+    with h5py.File(tmp_path / "a.cxi", "w") as file:
+        home = file.create_group("entry_1/instrument_1/detector_1")
+        home["data"], home["mask"] = frames, np.ones((4, *frames.shape[1:]), np.uint16)
+    source = open_files(tmp_path / "a.cxi")
+    assert np.array_equal(data_of(source), frames)
+    assert "the frames are (11, 14, 18): it is not used" in source.notes()[0]
 
 
 @pytest.mark.parametrize(("stated", "limit"), [(None, 65533), (65534, 65533), (60000, 60000)])

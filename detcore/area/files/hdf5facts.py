@@ -113,10 +113,6 @@ def _mask(path: str, file: h5py.File, home: str, shape: tuple[int, ...], notes: 
     group: Any = walk_to(file, home)
     numbered = sorted(str(name) for name in group if re.fullmatch(r"pixel_mask(_\d+)?", str(name))) if group else []
     mask: NDArray[np.uint32] | None = None
-    for name in ("pixel_mask", "mask"):
-        item = walk_to(file, f"{home}/{name}")
-        if isinstance(item, h5py.Dataset) and item.ndim == len(shape) + 1 and item.shape[0] > 1:
-            notes.append(f"{home}/{name} has a mask for each of {item.shape[0]} frames: it is not used")
     for name in [*(f"{home}/{one}" for one in numbered), f"{home}/detectorSpecific/pixel_mask"]:
         one = _fitting(fetch(path, file, name, MAX_PIXELS), shape, name, notes)
         if one is not None and (mask is None or name.startswith(f"{home}/pixel_mask")):
@@ -127,11 +123,48 @@ def _mask(path: str, file: h5py.File, home: str, shape: tuple[int, ...], notes: 
     return mask
 
 
+def mask_of_frames(
+    file: h5py.File, home: str | None, frames: tuple[int, ...], notes: list[str], *, alone: bool
+) -> str | None:
+    """Return the name of a mask for each frame, in bits of NXmx (pixel_mask) or CXI (mask).
+
+    Parameters
+    ----------
+    file, home
+        The file, and the group of the detector.
+    frames
+        Shape of the data set of the frames.
+    notes
+        What was found is added.
+    alone
+        The frames are in one data set of this file: others cannot be told which mask is theirs.
+    """
+    if home is None or len(frames) < 3:
+        return None
+    for name in ("pixel_mask", *(("mask",) if home.startswith("/entry_1") else ())):
+        item = walk_to(file, f"{home}/{name}")
+        if not isinstance(item, h5py.Dataset) or item.ndim != len(frames) or item.shape[0] == 1:
+            continue
+        if alone and item.shape == frames and item.dtype.kind in "biu":
+            notes.append(f"pixels that a frame's own mask rejects ({home}/{name}) are nan in that frame")
+            return f"{home}/{name}"
+        notes.append(f"{home}/{name} is {item.dtype} {item.shape}, the frames are {frames}: it is not used")
+    return None
+
+
+def rejected(mask: NDArray[Any], name: str) -> NDArray[np.bool_]:
+    """Return the bad pixels of a mask of frames: bits of NXmx, of CXI if it is called mask."""
+    bits = translated(mask, _CXI.items()) if name.endswith("/mask") else mask
+    return np.asarray((bits.astype(np.int64) & 0xFFFF) != 0)
+
+
 def _fitting(
     array: NDArray[Any] | None, shape: tuple[int, ...], name: str, notes: list[str]
 ) -> NDArray[np.uint32] | None:
     if array is None or array.dtype.kind not in "biu":
         return None
+    if array.ndim == len(shape) + 1 and len(array) > 1:
+        return None  # see mask_of_frames
     plain = array[0] if array.ndim == len(shape) + 1 and len(array) == 1 else array
     if plain.shape != shape:
         notes.append(f"{name} has shape {array.shape}, a frame has {shape}: it is not used")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import h5py
@@ -11,7 +12,7 @@ from detcore.area.files import euxfel, smalldata
 from detcore.area.files.formats import Contents, Options, Stack, native
 from detcore.area.files.hdf5 import opened, walk_to
 from detcore.area.files.hdf5chunks import decoded, raw_chunks
-from detcore.area.files.hdf5facts import columns_of, facts_of, home_of
+from detcore.area.files.hdf5facts import columns_of, facts_of, home_of, mask_of_frames, rejected
 from detcore.area.files.hdf5layout import Place, names_of, stacks_of
 from detcore.core.source import Match, Problem
 
@@ -100,6 +101,11 @@ class Hdf5Frames:
         place: Any = stacks[0].where
         home = home_of(path, file, place.dataset if stacks[0].path == path else names[0], options.detector)
         facts, notes = facts_of(path, file, home, stacks[0].shape, stacks[0].dtype)
+        item = walk_to(file, place.dataset)
+        alone = len(names) == 1 and isinstance(item, h5py.Dataset) and {one.path for one in stacks} == {path}
+        mask = mask_of_frames(file, home, item.shape if alone else (n, *stacks[0].shape), notes, alone=alone)
+        if mask is not None:
+            stacks = [_masked(one, mask) for one in stacks]
         return Contents(tuple(stacks), tuple(problems), pending, columns_of(file, n), facts, tuple(notes))
 
     def read(self, stack: Stack, rows: slice) -> NDArray[Any]:
@@ -107,7 +113,18 @@ class Hdf5Frames:
         where: Any = stack.where
         if isinstance(where, euxfel.Modules):
             return euxfel.read(stack, rows)
-        return _read(stack, where, rows)
+        frames = _read(stack, where, rows)
+        if not where.mask:
+            return frames
+        # whole numbers have no nan; the mask is read like the frames, and in the same rows
+        bad = rejected(_read(stack, replace(where, dataset=where.mask), rows), where.mask)
+        return np.where(bad, np.dtype(stack.dtype).type(np.nan), frames.astype(stack.dtype, copy=False))
+
+
+def _masked(stack: Stack, mask: str) -> Stack:
+    """Return a stack whose bad pixels are nan."""
+    where: Any = stack.where
+    return replace(stack, dtype="float64" if stack.dtype == "float64" else "float32", where=replace(where, mask=mask))
 
 
 def _read(stack: Stack, place: Place, rows: slice) -> NDArray[Any]:

@@ -42,11 +42,14 @@ class Place:
         Row of the first frame.
     one
         The data set has no axis of frames.
+    mask
+        A data set of the same file and shape that tells bad pixels frame by frame; they are nan.
     """
 
     dataset: str
     first: int = 0
     one: bool = False
+    mask: str = ""
 
 
 def names_of(path: str, file: h5py.File, options: Options) -> list[str]:
