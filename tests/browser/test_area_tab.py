@@ -287,6 +287,7 @@ def test_operations_are_added_and_counted(steady: Visit, source: Any) -> None:
 def test_the_histogram_makes_a_threshold(steady: Visit, source: Any, mean: np.ndarray[Any, Any]) -> None:
     seen = steady
     seen.page.locator("button", has_text=re.compile("^Mask$")).last.click()
+    seen.page.wait_for_timeout(2000)  # the lines go to the ends: there is no threshold yet
     ends = seen.models("Span", "m.name == 'area-high' ? m.location : null")
     high = next(value for value in ends if value is not None)
     low = next(value for value in seen.models("Span", "m.name == 'area-low' ? m.location : null") if value is not None)
