@@ -242,3 +242,14 @@ def test_nothing_is_logged_for_good_detectors(caplog):
     with caplog.at_level(logging.INFO):
         loop(ROIFunc())
     assert not caplog.records
+
+
+def test_a_pixel_without_noise_is_kept_by_a_threshold_in_units_of_it():
+    detector = Detector(shape=(2, 3), noise=np.array([[0.0, 1, 1], [1, 1, 1]]))
+    det = DetObject("d", detector, 1)
+    det.addFunc(projectionFunc(axis=0, thresRms=3))
+    det.addFunc(projectionFunc(axis=0, thresRms=[None, 3], name="low"))
+    det.getData(np.array([[5.0, 2, 9], [1, 4, np.nan]]))
+    found = det.processFuncs()
+    np.testing.assert_array_equal(found["pj_ax_0"]["data"], [5, 4, 9])
+    np.testing.assert_array_equal(found["low"]["data"], [1, 2, 0])

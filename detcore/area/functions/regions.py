@@ -268,8 +268,11 @@ class projectionFunc(DetObjectFunc):
         values = thresholded(values, self.thresADU)
         if self.thresRms is not None and self._rms is not None:
             low, high = limits_of(self.thresRms)
-            keep = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
-            keep |= (values >= low * self._rms) & (values <= high * self._rms)
+            inside = np.ones(values.shape, np.bool_)
+            for limit, compare in ((low, np.greater_equal), (high, np.less_equal)):
+                if math.isfinite(limit):  # infinite times a noise of 0 is no number
+                    inside &= compare(values, limit * self._rms)
+            keep = inside | np.isnan(values) if values.dtype.kind == "f" else inside
             values = np.where(keep, values, values.dtype.type(0))
         if self.singlePhoton:
             values = values > 0
