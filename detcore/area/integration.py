@@ -266,7 +266,7 @@ def good_of(
     if options and detector is None:
         msg = f"the mask options {', '.join(options)} need the detector; open the run with its type"
         raise ValueError(msg)
-    known = detector if detector is not None else Detector(shape=tuple(shape))
+    known = detector if detector is not None else _told_by(setup, shape)
     if tuple(known.shape) != tuple(shape):  # an assembled image: the operations alone know where they are
         known = Detector(shape=tuple(shape), asic=None)
     if known.pixel_mask is None and not operations and not options:
@@ -279,6 +279,18 @@ def good_of(
         wanted: dict[str, Any] = dict.fromkeys(options, True)
         good &= psana_mask(detector, **wanted) != 0
     return good
+
+
+def _told_by(setup: Setup | Geometry, shape: tuple[int, ...]) -> Detector:
+    """Return the detector that the setup names, whose chips are known, if its frames have this shape; otherwise any."""
+    if isinstance(setup, Setup):
+        try:
+            told = Detector(shape=tuple(shape), type=setup.detector.type, asic=setup.detector.asic)
+        except ValueError:  # an assembled image
+            return Detector(shape=tuple(shape))
+        if told.asic is not None and not any(size % one for size, one in zip(shape[-2:], told.asic, strict=True)):
+            return told
+    return Detector(shape=tuple(shape))
 
 
 def _raster(setup: Any, known: Detector, pixel_mask: NDArray[np.uint32], image: NDArray[Any] | None) -> NDArray[Any]:

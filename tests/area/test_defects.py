@@ -190,7 +190,8 @@ def test_a_path_is_opened(tmp_path):
 
 def test_every_test_that_the_readme_names_exists():
     root = Path(__file__).parents[2]
-    table = (root / "README.md").read_text().split("smalldata_tools | here")[-1].split("\n\n")[0]
+    text = (root / "README.md").read_text()
+    [table] = [part for part in text.split("\n\n") if part.startswith("| where") and " smalldata_tools " in part]
     named = [part for part in table.replace("|", "`").split("`") if part.strip().startswith("test_")]
     assert len(named) > 20
     for one in named:

@@ -48,6 +48,15 @@ def test_geometry_mask_and_bins_come_from_the_setup():
     np.testing.assert_array_equal(good_of(SETUP, SHAPE, None, IMAGE), good())
 
 
+def test_chips_of_the_type_that_the_setup_names_are_known():
+    setup = Setup.from_yaml("detector: {type: epix100}\nmask: [{kind: asic_edges, width: 1}]").with_(geometry=GEOMETRY)
+    inside = good_of(setup, (704, 768))
+    assert not inside[[351, 352]].any()
+    assert not inside[:, [383, 384]].any()
+    with pytest.raises(ValueError, match="how large its ASICs are"):
+        good_of(setup, SHAPE)
+
+
 def test_what_is_given_wins():
     found = azimuthal(IMAGE, SETUP, good=np.ones(SHAPE, bool), q_step=0.1, q_range=(0.2, 1.0), polarization=None)
     expected = integrate(IMAGE, GEOMETRY, q_step=0.1, q_range=(0.2, 1.0), polarization=None, threshold_low=20)
