@@ -55,6 +55,12 @@ def test_sums_of_16_bits_do_not_overflow():
     assert roi_statistics(frame, saturation=65535).n_saturated == frame.size
 
 
+@pytest.mark.parametrize("value", [4095, 4096])
+def test_squares_of_a_piece_of_a_row_do_not_overflow(value):
+    frame = np.full((3, 1030), value, np.uint16)
+    assert roi_statistics(frame).sum_squares == frame.size * float(value) ** 2
+
+
 @pytest.mark.parametrize(("low", "high"), [(-5, 70000), (-10, -1), (70000, 80000), (0.5, 0.7), (3, 3), (65535, None)])
 def test_limits_outside_of_the_type(low, high):
     frame = np.array([[0, 1, 3], [4, 65534, 65535]], np.uint16)

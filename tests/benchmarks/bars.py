@@ -1,7 +1,7 @@
 """Prints every performance bar with pass or miss: `python tests/benchmarks/bars.py [NAME ...] [--quick]`.
 
 A bar is a ratio of two things measured in turn in the same run, so that a slow or busy machine slows both. Each
-instrument has a module `bars_<instrument>.py` beside this one with a function `bars(quick)`.
+instrument has modules `bars_<instrument>.py` or `bars_<instrument>_….py` beside this one with a function `bars(quick)`.
 """
 
 from __future__ import annotations
@@ -62,11 +62,29 @@ def load(path: Path):  # type: ignore[no-untyped-def]
     return module
 
 
+def modules(names: Iterable[str]) -> list[Path]:
+    """Return the files of bars: all, or those with a name, ``area`` for each of ``bars_area_….py``.
+
+    Raises
+    ------
+    ValueError
+        A name fits none.
+    """
+    known = sorted(HERE.glob("bars_*.py"))
+    found: set[Path] = set()
+    for name in names:
+        fitting = {path for path in known if f"{path.stem}_".startswith(f"bars_{name}_")}
+        if not fitting:
+            msg = f"no bars named {name!r}; known: {', '.join(path.stem.removeprefix('bars_') for path in known)}"
+            raise ValueError(msg)
+        found |= fitting
+    return sorted(found) if names else known
+
+
 def all_bars(names: Iterable[str], *, quick: bool) -> Iterable[Bar]:
-    """Yield the bars of the named modules, or of all."""
-    for path in sorted(HERE.glob("bars_*.py")):
-        if not names or path.stem.removeprefix("bars_") in names:
-            yield from load(path).bars(quick)
+    """Yield the bars of the named files, or of all."""
+    for path in modules(names):
+        yield from load(path).bars(quick)
 
 
 def main(arguments: list[str]) -> int:
