@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -11,18 +12,22 @@ import pytest
 
 from dashboard.outlines import Point
 from dashboard.tabs.area import drawn
+from dashboard.tabs.area.centrepanel import CentrePanel
+from dashboard.tabs.area.commonpanel import CommonPanel
 from dashboard.tabs.area.desk import EDITORS, Conflict, Desk, autosaves, one_line, target_of
 from dashboard.tabs.area.export import content
 from dashboard.tabs.area.levels import Levels, counted
 from dashboard.tabs.area.look import PANELS, Cuts, Look, Place
 from dashboard.tabs.area.maskpanel import counts_of, note_of, what_of
 from dashboard.tabs.area.opening import confined, geometry_of, options_of, setup_for
+from dashboard.tabs.area.panels import Now
 from dashboard.tabs.area.profilepanel import section_of
 from dashboard.tabs.area.roipanel import ends_of, table_of
 from dashboard.tabs.area.science import Facts, Picture, Wish, evaluate, limits_of, region_of
 from dashboard.tabs.area.setuppanel import command_of
 from dashboard.tabs.area.valuesjob import Values, numbers_of
-from dashboard.tabs.area.work import Same, facts_of
+from dashboard.tabs.area.valuespanel import ValuesPanel
+from dashboard.tabs.area.work import Same, Work, facts_of
 from detcore import area
 from detcore.core.paths import Roots
 from detcore.image import (
@@ -490,3 +495,25 @@ def test_what_goes_wrong_with_a_reduction_is_told(facts: Facts) -> None:
     eventually(lambda: not values.running)
     assert "nonsense" in values.problem
     assert io.StringIO(values.words).read()
+
+
+def test_what_is_wrong_is_shown_beside_what_was_done(facts: Facts, setup: area.Setup) -> None:
+    work = Work(lambda: None)
+    work.facts, work.noises, work.problems["common"] = facts, {0: 8.0, 46: 4.0}, "no frames"
+    acts: Any = SimpleNamespace(
+        work=work,
+        desk=SimpleNamespace(setup=setup),
+        session=SimpleNamespace(refresh=lambda: None),
+        forget_points=lambda: None,
+    )
+    panel = CommonPanel(acts)
+    now = Now(Look(), Cuts(), acts.desk, facts, None, None, work)
+    panel.show(now)
+    panel.complain("give a number")
+    panel.fill(now)
+    assert panel.error.text == "give a number\nno frames"
+    rows = panel.table.widget.value.set_index("preset")
+    assert rows.loc["46", ["noise", "gain"]].tolist() == ["4", "-50.0 %"]
+    for made in (ValuesPanel(acts), CentrePanel(acts, ("LaB6",), lambda _: None, lambda _: None)):
+        made.report("wrong")
+        assert made.error.text == "wrong"

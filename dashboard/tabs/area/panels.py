@@ -87,7 +87,7 @@ class Panel(ABC):
         self.error = text(color=WARN)
         self.error.visible = False
         self.quiet = False
-        self._words = {"done": "", "found": ""}
+        self._told = {"done": "", "found": ""}
 
     def complain(self, words: str) -> None:
         """Say what is wrong with what somebody did, until something else is done; nothing takes it away."""
@@ -98,8 +98,8 @@ class Panel(ABC):
         self._tell("found", words)
 
     def _tell(self, about: str, words: str) -> None:
-        self._words[about] = words
-        shown = "\n".join(filter(None, dict.fromkeys(self._words.values())))
+        self._told[about] = words
+        shown = "\n".join(filter(None, dict.fromkeys(self._told.values())))
         if shown != self.error.text:
             self.error.param.update(text=shown, visible=bool(shown))
 
