@@ -96,4 +96,6 @@ def _words(value: Any) -> str:
         return ", ".join(f"{name} {n}" for name, n in value.items())
     if isinstance(value, list):
         return ", ".join(_words(one) for one in value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e12 else f"{value:.6g}"
+    return str(value)
