@@ -497,6 +497,7 @@ def test_what_goes_wrong_with_a_reduction_is_told(facts: Facts) -> None:
     assert io.StringIO(values.words).read()
 
 
+@pytest.mark.filterwarnings("ignore:Both 'variant' and 'button_style'")  # inside Panel, for buttons that download
 def test_what_is_wrong_is_shown_beside_what_was_done(facts: Facts, setup: area.Setup) -> None:
     work = Work(lambda: None)
     work.facts, work.noises, work.problems["common"] = facts, {0: 8.0, 46: 4.0}, "no frames"
