@@ -77,10 +77,10 @@ def loop(modules: int):
     return det, raw.astype(np.uint16)
 
 
-def written(folder: Path, modules: int, n_events: int) -> Path:
+def written(folder: Path, n_events: int) -> Path:
     """Write a run of raw words with its constants, and return the file."""
     rng = np.random.default_rng(2)
-    shape, (iy, ix) = (modules, *PANEL), places(modules)
+    shape, (iy, ix) = (16, *PANEL), places(16)
     path = folder / f"run_{n_events}.h5"
     with h5py.File(path, "w") as file:
         frames = rng.normal(1000, 3, (4, *shape)) + 100 * rng.poisson(0.01, (4, *shape))
@@ -102,7 +102,7 @@ def reduction(quick: bool) -> Iterator[Bar]:
     setup = Setup.from_yaml(SETUP)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = {n: written(folder, 2 if quick else 16, n) for n in (few, many)}
+        runs = {n: written(folder, n) for n in (few, many)}
 
         def spent(n: int) -> float:
             began = time.process_time()
