@@ -95,7 +95,7 @@ def AvImage(
     -------
     DataArray
         (y, x), or (module, y, x) of a detector of panels; its name says how it was made. Attributes: those of `average`,
-        and `n_frames`. With `returnEnv` also a Dataset of the columns of the events.
+        and `n_frames`. Coordinate `good`: what mask and setup leave. With `returnEnv` also a Dataset of the columns of the events.
 
     Raises
     ------
@@ -130,9 +130,10 @@ def AvImage(
     counted = min(thresADU, thresRms) < 0
     image = data["n_hits" if counted else "std" if std else "median" if median else "mean"].copy()
     detector = prepared(opened.detector(), known)
+    good = xr.DataArray(good_of(detector, known) != 0, dims=image.dims)
     if useMask:
-        good = good_of(detector, known) != 0
-        image = image.where(xr.DataArray(good, dims=image.dims), 0)
+        image = image.where(good, 0)
+    image = image.assign_coords(good=good)
     words = ["AvImg", *(["std"] if std else ["median"] if median else [])]
     words += [f"Filter{useFilter}"] if isinstance(useFilter, str) else ["Filter"] if useFilter is not None else []
     words += [f"thresADU{thresADU:g}"] if thresADU else []
@@ -150,7 +151,7 @@ def AvImage(
 def plotAvImage(
     image: xr.DataArray | xr.Dataset,
     limits: Sequence[float] = (5, 99.5),
-    use_mask: Any = None,
+    use_mask: Any = False,
     ROI: Sequence[Sequence[int]] | None = None,
     returnIt: bool = False,
     plotWith: str = "matplotlib",
@@ -165,13 +166,14 @@ def plotAvImage(
     limits
         Percentiles of the colour scale.
     use_mask
-        The shape of the image, 1 is good: the other pixels stay white.
+        Pixels that are not good stay white. True: by the mask of an image of `AvImage`; or a mask of the shape of the
+        image, 1 is good.
     ROI
         ``[[r0, r1], [c0, c1]]`` of the image that is drawn.
     returnIt
         Also return the array that is drawn.
     plotWith
-        matplotlib, or no_plot.
+        matplotlib, or no_plot. For images that can be zoomed there is the dashboard.
     detector
         Of panels: puts them in their places.
 
@@ -192,8 +194,11 @@ def plotAvImage(
         raise ValueError(msg)
     shown = image["mean"] if isinstance(image, xr.Dataset) else image
     values = np.asarray(shown, np.float64)
-    if use_mask is not None:
-        mask = np.asarray(use_mask)
+    if use_mask is True and "good" not in shown.coords:
+        msg = "use_mask=True takes the mask of an image of AvImage, which this is not; give the mask itself (1 is good)"
+        raise ValueError(msg)
+    if use_mask is not None and use_mask is not False:
+        mask = np.asarray(shown.coords["good"] if use_mask is True else use_mask)
         if mask.shape != values.shape:
             msg = f"use_mask: expected the shape {values.shape} of the image (1 is good), found {mask.shape}"
             raise ValueError(msg)

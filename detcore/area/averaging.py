@@ -12,10 +12,10 @@ from typing_extensions import override
 
 from detcore.area.events.eventfilters import EVENT_ID, FRAMES, column_named, columns_of, select
 from detcore.area.events.eventstream import dropped_mean
-from detcore.area.events.imagefiles import read_image
 from detcore.area.events.pipeline import prepared
 from detcore.area.events.runreduction import opened_with
 from detcore.area.functions.calibration import Calibration
+from detcore.area.imagefiles import read_image
 from detcore.area.images.running import MAX_HISTOGRAM
 from detcore.area.reductions import Average
 from detcore.area.reductions_azimuthal import Plane

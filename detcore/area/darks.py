@@ -15,17 +15,18 @@ from detcore.area.images.darks import VALUE_HIGH, VALUE_LOW, DarkRanges, status_
 from detcore.area.images.running import MAX_HISTOGRAM, Rules, RunningSums
 from detcore.area.reductions import DATA, GAIN, Average
 from detcore.area.reductions_azimuthal import Plane
+from detcore.area.source import open_files
 from detcore.area.steps import SplitGain, SubtractBackground
 from detcore.core.reduction import Reduction
 from detcore.core.run import run
 from detcore.core.schema import require
+from detcore.core.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from detcore.core.source import Source
 
 MEDIAN_BINS: Final = 256
 MEDIAN_WIDTH: Final = 8.0  # times the usual noise, on either side of the mean
@@ -113,7 +114,7 @@ class Dark(DarkRanges, Reduction):
 
 
 def pedestal(
-    source: Source,
+    source: Any,
     ranges: DarkRanges | None = None,
     *,
     statistic: Literal["mean", "median"] = "mean",
@@ -127,7 +128,7 @@ def pedestal(
     Parameters
     ----------
     source
-        As `open_files` gives it.
+        An opened run, or files.
     ranges
         What is sane.
     statistic
@@ -156,6 +157,7 @@ def pedestal(
         msg = "medians are for frames without gain bits; take the mean, or a run of one gain without the bits"
         raise ValueError(msg)
     ranges = ranges or DarkRanges()
+    source = source if isinstance(source, Source) else open_files(source)
     kind = str(source.schema().attrs.get("detector_type", "unknown"))
     steps = (SplitGain(detector_type=kind, by_bit=by_bit),) if gains else ()
     dark = Dark(gains=gains, **ranges.model_dump())

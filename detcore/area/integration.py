@@ -309,9 +309,9 @@ def image_of(setup: Setup | Geometry, name: str) -> NDArray[Any] | None:
     path = None if section is None else getattr(section, name)
     if path is None:
         return None
-    from detcore.area.source import open_files  # noqa: PLC0415 - few setups name images
+    from detcore.area.imagefiles import read_array  # noqa: PLC0415 - few setups name images
 
-    return np.asarray(open_files(path).frame(0))
+    return read_array(path)
 
 
 def warm() -> None:

@@ -182,6 +182,16 @@ def test_plot(run):
         plotAvImage(image, limits=(50, 20))
 
 
+def test_plot_with_the_mask_of_the_image(run):
+    setup = Setup.from_yaml("mask: [{kind: edges, width: 1}]")
+    image = AvImage(run, 5, setup=setup, useMask=False)
+    _, shown = plotAvImage(image, use_mask=True, plotWith="no_plot", returnIt=True)
+    assert np.isnan(shown[0]).all()
+    np.testing.assert_array_equal(shown[1:-1, 1:-1], image[1:-1, 1:-1])
+    with pytest.raises(ValueError, match=r"use_mask=True .* give the mask itself"):
+        plotAvImage(image.drop_vars("good"), use_mask=True)
+
+
 def test_save(run, tmp_path):
     image = AvImage(run, 5)
     path = saveAvImage(image, tmp_path, detector=Detector(shape=SHAPE, pedestal=np.ones(SHAPE)))

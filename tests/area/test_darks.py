@@ -36,6 +36,7 @@ def darks(tmp_path_factory):
 def test_pedestal_noise_and_status(darks):
     frames = np.load(darks).astype(float)
     found = pedestal(open_files(darks), DarkRanges(value_high=15000, noise_low=1))
+    assert pedestal(str(darks), DarkRanges(value_high=15000, noise_low=1)).equals(found)
     inside = np.where(frames <= 15000, frames, np.nan)
     rest = np.ones((40, 50), bool)
     rest[7, 8] = False

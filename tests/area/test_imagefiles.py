@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from detcore import area
-from detcore.area.events.imagefiles import ARRAYS, read_array, read_image
 from detcore.area.files.calibfiles import write_calibration
+from detcore.area.imagefiles import ARRAYS, read_array, read_image
 from detcore.area.setup.setupfile import FILE_PARAMETERS
 
 if TYPE_CHECKING:
@@ -52,6 +52,13 @@ def test_thresholds_look_at_an_image_of_panels(run: Path) -> None:
     np.save(run.parent / "image.npy", np.where(MASK, 1.0, 9.0).astype(np.float32))
     text = f"mask_image: image.npy\nmask: [{{kind: threshold, high: 5}}]\nrois: [{{name: all, bounds: {WHOLE}}}]\n"
     assert (reduced(run, text)["all_n_valid"] == 160).all()
+
+
+def test_an_average_stands_for_its_mean(run: Path) -> None:
+    data = area.average(str(run), common_mode=-1)
+    area.write_all(data, run.parent, "avg", only=(".nc", ".h5"))
+    for suffix in (".nc", ".h5"):
+        np.testing.assert_allclose(read_image(str(run.parent / f"avg{suffix}"), SHAPE), FRAMES.mean(axis=0))
 
 
 def test_an_image_of_another_detector(run: Path) -> None:
@@ -101,7 +108,7 @@ def test_a_file_that_is_missing_or_too_large_is_said_with_its_function(
 ) -> None:
     with pytest.raises(ValueError, match=r"function spot: userMask: .*none\.npy"):
         reduced(run, "functions: [{kind: ROIFunc, name: spot, params: {userMask: none.npy}}]")
-    monkeypatch.setattr("detcore.area.events.imagefiles.MAX_BYTES", 100)
+    monkeypatch.setattr("detcore.area.imagefiles.MAX_BYTES", 100)
     with pytest.raises(ValueError, match="expected an image or a mask, found 2 frames"):
         read_array(str(run))
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from detcore.area.commands._reads import FILE, opened, record_lines
 from detcore.area.detector import psana_mask
-from detcore.area.events.imagefiles import read_image
 from detcore.area.events.pipeline import masked, prepared
+from detcore.area.imagefiles import read_image
 from detcore.area.setup.masklines import COMMENT, FORMS, mask_lines
 from detcore.area.setup.setupfile import Setup
 from detcore.core.console import explained

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detcore.area.events.eventfilters import EVENT_ID, FRAMES, columns_of, flags_of, select, written
-from detcore.area.events.imagefiles import read_image
 from detcore.area.events.pipeline import event_loop
+from detcore.area.imagefiles import read_image
 from detcore.core.executors import IDLE_SECONDS, cores
 from detcore.core.follow import Follow
 from detcore.core.provenance import Provenance, describe

@@ -8,9 +8,9 @@ import numpy as np
 
 from detcore.area import functions
 from detcore.area.detector import psana_mask
-from detcore.area.events.imagefiles import read_array, read_image, with_arrays
 from detcore.area.files.calibfiles import read_calibration
 from detcore.area.functions import DetObject, DetObjectFunc
+from detcore.area.imagefiles import read_array, read_image, with_arrays
 from detcore.area.images.azimuthal import AzimuthalMap
 from detcore.area.integration import settings
 from detcore.image import Panels

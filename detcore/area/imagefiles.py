@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from detcore.area.framefiles import AreaFiles
 
 MAX_BYTES: Final = 1 << 31  # of one array
+MEANS: Final = ("mean", "image")  # in our files of averages
 ARRAYS: Final = {
     "userMask",
     "roi_mask",
@@ -49,14 +50,14 @@ def read_image(path: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
     Returns
     -------
     ndarray
-        The first frame; of a shape with panels also the file as a whole, if its frames are the panels.
+        The first frame, or the mean of an average that was written; of a shape with panels also the file as a whole, if its frames are the panels.
 
     Raises
     ------
     ValueError
         It has another shape.
     """
-    image = _text(path) if _is_text(path) else np.asarray(open_files(path).frame(0))
+    image = _text(path) if _is_text(path) else np.asarray(_opened(path).frame(0))
     if shape is None or image.shape == shape:
         return image
     if len(shape) == 3:
@@ -85,7 +86,7 @@ def read_array(path: str) -> NDArray[Any]:
     """
     if _is_text(path):
         return _text(path)
-    source: AreaFiles = open_files(path)  # type: ignore[assignment]
+    source = _opened(path)
     first, n = np.asarray(source.frame(0)), source.n_frames()
     if first.nbytes * n > MAX_BYTES:
         msg = f"{path}: expected an image or a mask, found {n} frames of {first.shape}; is it a run?"
@@ -123,6 +124,21 @@ def with_arrays(params: Mapping[str, Any], name: str, shape: tuple[int, ...] | N
         stacked = shape is not None and len(shape) == 3 and array.shape == (shape[0] * shape[1], shape[2])
         found[key] = array.reshape(shape) if stacked else array
     return found
+
+
+def _opened(path: str) -> AreaFiles:
+    """Open a file; of an average, which holds several images, the mean."""
+    source: AreaFiles = open_files(path)  # type: ignore[assignment]
+    if Path(path).suffix.lower() not in {".h5", ".nc"}:
+        return source
+    for name in (None, *MEANS):
+        one: AreaFiles = source if name is None else open_files(path, dataset=name)  # type: ignore[assignment]
+        try:
+            one.schema()
+        except (OSError, ValueError):
+            continue
+        return one
+    return source
 
 
 def _is_text(path: str) -> bool:
