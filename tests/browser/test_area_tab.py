@@ -414,7 +414,7 @@ def test_a_wrong_setup_is_told_and_nothing_is_lost(content: str, words: str, ste
 def test_an_exported_mask_is_the_mask(visit: Callable[..., Visit], tmp_path: Path, setup: Any, source: Any) -> None:
     seen = complete(visit(tab="area", panel="setup", size=DESK))
     seen.page.get_by_role("combobox", name="Export").click()
-    seen.page.get_by_role("option", name="Mask, npy").click()
+    seen.page.get_by_text("Mask, npy", exact=True).last.click()
     with seen.page.expect_download(timeout=WAIT_MS) as download:
         seen.page.get_by_role("button", name="Download").click()
     download.value.save_as(tmp_path / "mask.npy")

@@ -37,7 +37,7 @@ def section_of(setup: Any) -> area.AzimuthalSection:
 class ProfilePanel(Panel):
     """Intensity against q, angle or radius."""
 
-    def __init__(self, acts: Acts) -> None:
+    def __init__(self, acts: Acts, *, wall: bool = False) -> None:
         super().__init__()
         self._acts = acts
         self._drawn: object = None
@@ -56,10 +56,10 @@ class ProfilePanel(Panel):
         self._cake.param.watch(lambda event: acts.want(cake=bool(event.new)), "value")
         lines = [Line("lower", "", COLOURS[0], dash="dotted"), Line("upper", "", COLOURS[0], dash="dotted")]
         lines += [Line(f"sector {number}", "profile", colour) for number, colour in enumerate(COLOURS)]
-        self.plot = Plot("q (1/Å)", "Intensity (ADU / pixel)", lines, prefix="area")
+        self.plot = Plot("q (1/Å)", "Intensity (ADU / pixel)", lines, prefix="area", wall=wall)
         self.plot.figure.name = "area-profile"
-        self.valid = Plot("q (1/Å)", "Pixels", [Line("n_valid", "valid")], prefix="area")
-        self.heat = Heat("q (1/Å)", "Azimuth (deg)", "ADU / pixel", log=False)
+        self.valid = Plot("q (1/Å)", "Pixels", [Line("n_valid", "valid")], prefix="area", wall=wall)
+        self.heat = Heat("q (1/Å)", "Azimuth (deg)", "ADU / pixel", log=False, wall=wall)
         self.heat.figure.name = "area-cake"
         self.heat.source.name = "area-cake"
         bar = pn.FlexBox(
@@ -71,7 +71,8 @@ class ProfilePanel(Panel):
         )
         self._cake_place = column(pane(self.heat.figure))
         self._cake_place.visible = False
-        self.view = pn.Column(bar, self.error, self._profile, self._cake_place, sizing_mode="stretch_both", margin=0)
+        parts = [] if wall else [bar]
+        self.view = pn.Column(*parts, self.error, self._profile, self._cake_place, sizing_mode="stretch_both", margin=0)
 
     # --- what the viewer does
 

@@ -174,7 +174,7 @@ class Tab(Editing):
         return {
             "mask": lambda: MaskPanel(self, lambda: self._open_dialog("mask")),
             "rois": lambda: RoiPanel(self),
-            "profile": lambda: ProfilePanel(self),
+            "profile": lambda: ProfilePanel(self, wall=self.wall),
             "centre": lambda: CentrePanel(self, tuple(area.CALIBRANTS), self.pick, self.find),
             "common": lambda: CommonPanel(self),
             "setup": lambda: SetupPanel(self, lambda: self._open_dialog("setup")),
