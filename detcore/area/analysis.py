@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from detcore.area.averaging import (
-    Calibrated,
     TakeEvents,
     average,
     calibration_of,
@@ -25,6 +24,7 @@ from detcore.area.reductions import PixelSpectra
 from detcore.area.reductions_azimuthal import Plane
 from detcore.area.setup.setupfile import Setup
 from detcore.area.setup.setupsections import EventFilter
+from detcore.area.steps import calibrating
 from detcore.core.run import run
 from detcore.core.schema import MissingColumn
 from detcore.core.source import ChunkRef
@@ -274,19 +274,17 @@ def pixelHistogram(
     known = _setup(setup, None)
     opened: Any = opened_with(source, known)
     detector = prepared(opened.detector(), known)
-    through = Calibrated(
-        calibration=calibration_of(detector, known.common_mode if common_mode is None else common_mode, opened)
-    )
+    through = calibrating(calibration_of(detector, known.common_mode if common_mode is None else common_mode, opened))
     wanted = resolved(opened, known.filters)
     taken, numbers = events_of(opened, wanted, numEvts)
     picked = TakeEvents(filters=wanted, numbers=numbers)
-    low, high = limits or median_range(taken, picked, through)
+    low, high = limits or median_range(taken, picked, *through)
     good = good_of(detector, known) != 0
     chosen: dict[str, Any] = (
         {"pixels": tuple(tuple(one) for one in pixels)} if pixels is not None else {"good": Plane(good)}
     )
     spectra = PixelSpectra(low=low, high=high, bins=nBins, **chosen)
-    return run(taken, spectra.after(picked, through))
+    return run(taken, spectra.after(picked, *through))
 
 
 def _setup(setup: Setup | str | os.PathLike[str] | None, detname: str | None) -> Setup:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import ConfigDict
 from typing_extensions import override
 
 from detcore.area.events.eventfilters import EVENT_ID, FRAMES, column_named, columns_of, select
@@ -22,6 +21,7 @@ from detcore.area.reductions_azimuthal import Plane
 from detcore.area.setup.setupfile import Setup
 from detcore.area.setup.setupsections import EventFilter
 from detcore.area.source import AreaFiles
+from detcore.area.steps import calibrating
 from detcore.core.executors import Threads
 from detcore.core.run import EmptyInput, problems_of, run
 from detcore.core.schema import FRAME
@@ -64,34 +64,6 @@ class TakeEvents(Step):
         if self.numbers:
             keep &= np.isin(chunk.variables[EVENT_ID].values, list(self.numbers))
         return chunk if keep.all() else chunk.isel({FRAME: np.flatnonzero(keep)})
-
-
-class Calibrated(Step):
-    """Frames as the event loop sees them: float32, invalid pixels nan; raw ones stay as they are."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    calibration: Any
-    background: Plane | None = None
-
-    @override
-    def needs(self) -> frozenset[str]:
-        return frozenset({FRAMES})
-
-    @override
-    def apply(self, chunk: xr.Dataset) -> xr.Dataset:
-        if self.calibration.raw and self.background is None:
-            return chunk
-        data = chunk.variables[FRAMES]
-        out = np.empty(data.shape, np.float32)
-        for number, frame in enumerate(data.values):
-            out[number] = np.ma.filled(np.ma.asarray(self.calibration(frame)).astype(np.float32), np.nan)
-        if self.background is not None:
-            out -= self.background.values
-        attrs = {name: value for name, value in chunk.attrs.items() if name not in {"underload", "saturation"}}
-        return chunk.assign({FRAMES: (data.dims, out, data.attrs)}).assign_attrs(
-            attrs | {"underload": None, "saturation": None}
-        )
 
 
 def average(
@@ -154,8 +126,8 @@ def average(
     calibration = calibration_of(detector, known.common_mode if common_mode is None else common_mode, opened)
     taken, numbers = events_of(opened, wanted, n_events, skip, uniform=uniform)
     picked = TakeEvents(filters=wanted, numbers=numbers)
-    through = Calibrated(calibration=calibration, background=_background(known, detector, opened))
-    bounds = median_range(taken, picked, through) if median is True else median or None
+    through = calibrating(calibration, _background(known, detector, opened))
+    bounds = median_range(taken, picked, *through) if median is True else median or None
     bins = median_bins or _bins(detector.shape)
     noise = calibration.noise if noise_threshold is not None else None
     if noise_threshold is not None and noise is None:
@@ -168,7 +140,7 @@ def average(
         median_range=bounds,
         median_bins=bins,
     )
-    data = run(taken, reduction.after(picked, through), executor=executor or Threads(2 if median else None))
+    data = run(taken, reduction.after(picked, *through), executor=executor or Threads(2 if median else None))
     if not int(data["n_frames"]):
         if problems_of(data):
             raise EmptyInput(opened.key, tuple(problems_of(data)))

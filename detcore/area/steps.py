@@ -49,7 +49,8 @@ def _each(chunk: xr.Dataset, work: Callable[[NDArray[Any]], NDArray[Any]], dtype
 class Calibrate(Step):
     """Subtracts the pedestal and the common mode and applies the gain: `data` as float32, invalid values nan.
 
-    It does what the event loop does. Numbers with a ghost correction need the event before, and are refused.
+    It does what the event loop does: raw frames (-1) lose their gain bits only and keep their type and limits. Numbers
+    with a ghost correction need the event before, and are refused.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -87,8 +88,32 @@ class Calibrate(Step):
     def apply(self, chunk: xr.Dataset) -> xr.Dataset:
         require(chunk, [DATA], "the calibration")
         self.detector.check(chunk[DATA].shape[1:])
+        if self.calibration.raw:
+            limits = {name: getattr(self.detector, name) for name in LIMITS}
+            return _with_data(chunk, self.calibration.words(chunk.variables[DATA].values), **limits)
         values = _each(chunk, lambda frame: np.ma.filled(np.ma.asarray(self.calibration(frame), np.float32), np.nan))
         return _with_data(chunk, values, **dict.fromkeys(set(LIMITS) & set(chunk.attrs)))
+
+
+def calibrating(calibration: Calibration, background: Plane | None = None) -> tuple[Step, ...]:
+    """Return the steps that do what a calibration does, and subtract an image.
+
+    Parameters
+    ----------
+    calibration
+        Of the event loop.
+    background
+        Shape of a frame; None: nothing is subtracted.
+    """
+    found: list[Step] = [
+        Calibrate(
+            detector=calibration.detector,
+            common_mode=calibration.steps if isinstance(calibration.number, str) else calibration.number,
+            by_bit=(calibration.by_bit[0], calibration.by_bit[1]),
+            dark_region=calibration.dark_region,
+        )
+    ]
+    return (*found, *([] if background is None else [SubtractBackground(image=background)]))
 
 
 class SubtractBackground(Step):

@@ -12,7 +12,7 @@ from detcore.area.functions.calibration import Calibration
 from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.reductions import Average
 from detcore.area.reductions_azimuthal import Plane
-from detcore.area.steps import Calibrate, ChosenEvents, SplitGain, SubtractBackground, Thresholds
+from detcore.area.steps import Calibrate, ChosenEvents, SplitGain, SubtractBackground, Thresholds, calibrating
 from detcore.core.accumulators import total
 from detcore.core.provenance import describe
 from detcore.core.schema import MissingColumn
@@ -38,7 +38,7 @@ def detector():
     )
 
 
-@pytest.mark.parametrize("mode", [0, 30, -1, 71, (CommonModeStep(kind="row", exclude_noise=5),)])
+@pytest.mark.parametrize("mode", [0, 30, 71, (CommonModeStep(kind="row", exclude_noise=5),)])
 def test_calibrate_is_what_the_event_loop_does(detector, mode):
     raw = RNG.poisson(120, (4, *SHAPE)).astype(np.uint16)
     raw[1, 2, 3] = 6000
@@ -50,6 +50,24 @@ def test_calibrate_is_what_the_event_loop_does(detector, mode):
     assert np.isnan(found["data"].values[1, 2, 3])
     assert found.attrs["saturation"] is None  # calibrated values are not compared with raw limits
     assert found.attrs["file"] == "run.h5"
+
+
+def test_raw_frames_keep_their_type_and_get_the_limits_of_the_detector(detector):
+    raw = RNG.poisson(120, (2, *SHAPE)).astype(np.uint16)
+    raw[1, 2, 3] = 6000
+    found = Calibrate(detector=detector, common_mode=-1).apply(chunk(raw))
+    np.testing.assert_array_equal(found["data"], raw)
+    assert (found["data"].dtype, found.attrs["saturation"]) == (np.uint16, 5000)
+    mean = total(Average().after(Calibrate(detector=detector, common_mode=-1)), chunk(raw))["mean"]
+    assert mean[2, 3] == raw[0, 2, 3]
+
+
+@pytest.mark.parametrize(("mode", "bits"), [(-1, 0), (-2, 1 << 14)])
+def test_gain_bits_of_raw_frames(mode, bits):
+    quad = Detector(type="epix10kquad", shape=(4, 352, 384))
+    raw = np.full((1, *quad.shape), 3000 | 1 << 14, np.uint16)
+    (step,) = calibrating(Calibration(quad, mode))
+    assert (step.apply(chunk(raw))["data"].values == 3000 + bits).all()
 
 
 def test_an_average_of_calibrated_frames(detector):

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from hypothesis import strategies as st
 
-from detcore.area.averaging import Calibrated, TakeEvents
+from detcore.area.averaging import TakeEvents
 from detcore.area.darks import Dark
 from detcore.area.detector import Detector
 from detcore.area.functions.calibration import Calibration
@@ -16,7 +16,7 @@ from detcore.area.images.commonmode import CommonModeStep
 from detcore.area.reductions import Average, PixelSpectra
 from detcore.area.reductions_azimuthal import Plane
 from detcore.area.setup.setupsections import EventFilter
-from detcore.area.steps import Calibrate, ChosenEvents, SplitGain, SubtractBackground, Thresholds
+from detcore.area.steps import Calibrate, ChosenEvents, SplitGain, SubtractBackground, Thresholds, calibrating
 
 NOISE = Plane(np.array([[1.0, 2.0, 0.5], [3.0, 1.0, 1.0]], np.float32))
 SHAPE = (2, 3)
@@ -106,7 +106,7 @@ STEPS = (
     SplitGain(detector_type="jungfrau"),
     ChosenEvents(column="event_id", low=2, invert=True),
     TakeEvents(filters=(EventFilter(field="entry", low=1),), numbers=frozenset({1, 2, 5})),
-    Calibrated(calibration=Calibration(DETECTOR, 71), background=NOISE),
+    *calibrating(Calibration(DETECTOR, 71), NOISE),
 )
 
 

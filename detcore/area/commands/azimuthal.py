@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from detcore.area.averaging import Calibrated, TakeEvents, calibration_of, resolved
+from detcore.area.averaging import TakeEvents, calibration_of, resolved
 from detcore.area.commands._reads import finish, reads
 from detcore.area.commands.centre import mean_frame
 from detcore.area.events.pipeline import prepared
@@ -16,6 +16,7 @@ from detcore.area.files.poni import read_poni
 from detcore.area.images.azimuthaloptions import AzimuthalOptions
 from detcore.area.integration import azimuthal_series
 from detcore.area.products import write_all
+from detcore.area.steps import calibrating
 from detcore.core.console import explained, watch
 from detcore.core.parameters import InvalidParameters, options
 
@@ -59,7 +60,7 @@ def azimuthal(
         reduction = azimuthal_series(setup, detector, per_frame=per_frame, dtype=dtype, image=image, **given)
     except InvalidParameters as error:
         raise click.BadParameter(str(error)) from None
-    steps = [*([taken] if setup.filters else []), Calibrated(calibration=calibration)]
+    steps = [*([taken] if setup.filters else []), *calibrating(calibration)]
     done = watch(source, reduction.after(*steps), threads=threads)
     data = done.labelled()
     name = f"{Path(source.files()[0]).stem}_azimuthal"

@@ -152,7 +152,7 @@ class Calibration:
         low, high = self.detector.underload, self.detector.saturation
         if low is None and high is None:
             return None
-        words = self._words(frame)
+        words = self.words(frame)
         inside = np.ones(frame.shape, np.bool_)
         if low is not None:
             inside &= words >= low
@@ -160,8 +160,8 @@ class Calibration:
             inside &= words <= high
         return None if inside.all() else inside
 
-    def _words(self, frame: NDArray[Any]) -> NDArray[Any]:
-        """Return a frame without gain bits."""
+    def words(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """Return frames without gain bits; as they are if they have none, or if these are wanted (-2)."""
         return frame & frame.dtype.type(VALUE_BITS) if self._has_bits(frame.dtype) else frame
 
     def _has_bits(self, dtype: np.dtype[Any]) -> bool:
@@ -189,7 +189,7 @@ class Calibration:
             Whole numbers without a pedestal, where a correction needs one; or ghost constants are missing.
         """
         if self.raw:
-            out, outside = np.array(self._words(frame)), self.valid(frame)
+            out, outside = np.array(self.words(frame)), self.valid(frame)
             if outside is None:
                 return out
             if out.dtype.kind == "f":
@@ -229,7 +229,7 @@ class Calibration:
             subtract(words, np.uint16(bits), table, self._flat(pedestal), limits, data.reshape(-1), chosen.reshape(-1))
             return data, chosen if several else None
         # Other types of numbers have no gain bits.
-        data = self._words(frame).astype(np.float32)
+        data = self.words(frame).astype(np.float32)
         if pedestal is not None:
             data -= self._first(pedestal)
         outside = self.valid(frame)
