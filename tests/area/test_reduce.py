@@ -313,3 +313,61 @@ def test_panels_of_a_real_quad(shared, tmp_path):
     np.testing.assert_allclose(data["quad/mid_sum"], values[:, ring].sum(axis=1, dtype=float))
     np.testing.assert_allclose(data["Sums/quad_calib"], values.sum(axis=0, dtype=float))
     assert data["Sums/quad_calib_img"].shape == (775, 793)
+
+
+def test_a_result_never_replaces_what_it_is_made_from(run, tmp_path):
+    setup_file = tmp_path / "setup.yaml"
+    Setup.from_yaml(ROIS).save(setup_file)
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(run.read_bytes())
+    (tmp_path / "other.h5").symlink_to(copy)
+    for source, target, words in (
+        (copy, copy, "is the run itself"),
+        (tmp_path / "other.h5", copy, "is the run itself"),
+        (open_files([copy, run]), copy, "is the run itself"),
+        (Follow(open_files(copy)), copy, "is the run itself"),
+        (run, setup_file, "is the setup file itself"),
+    ):
+        before = target.read_bytes()
+        with pytest.raises(ValueError, match=words):
+            reduce(source, setup_file, target)
+        assert target.read_bytes() == before
+    constants = tmp_path / "pedestal.npy"
+    np.save(constants, np.zeros(SHAPE, np.float32))
+    with pytest.raises(ValueError, match="is a file of the setup itself"):
+        reduce(run, Setup.from_yaml(f"calibration: {{pedestal: {constants}}}"), constants)
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(run, tmp_path, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr("detcore.area.events.runreduction.EventStream", never)
+    with pytest.raises(IsADirectoryError, match="expected the name of a file"):
+        reduce(run, Setup.from_yaml(ROIS), tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)  # the tests may run as somebody who may do everything
+    with pytest.raises(PermissionError, match="cannot be written to"):
+        reduce(run, Setup.from_yaml(ROIS), tmp_path / "new" / "a.h5")
+
+
+def test_what_is_masked_altogether_is_told(run):
+    rectangle = "{kind: region, region: {kind: rectangle, x0: -1, y0: -1, x1: %d, y1: 20}}"
+    setup = ROIS + "\nmask: [" + rectangle + "]\n"
+    geometry = "geometry: {x: 8, y: 6, distance: 0.1, energy: 10, pixel_size: [1.0e-4, 1.0e-4]}\nazimuthal: {bins: 5}\n"
+    data = reduce(run, Setup.from_yaml(setup % 20 + geometry))
+    told = {one["part"]: one["reason"] for one in json.loads(data.attrs["problems"])}
+    assert set(told) == {"ROI_0", "dot", "azav"}
+    assert all("all pixels are masked" in reason for reason in told.values())
+    assert (data["detector/ROI_0_n_valid"] == 0).all()
+    assert data["detector/ROI_0_sum"].isnull().all()
+    part = reduce(run, Setup.from_yaml(setup % 9))
+    assert [one["part"] for one in json.loads(part.attrs["problems"])] == ["ROI_0"]
+
+
+def test_nor_a_file_that_a_master_file_links_to(tmp_path, frames):
+    with h5py.File(tmp_path / "frames_1.h5", "w") as file:
+        file["frames"] = frames
+    with h5py.File(tmp_path / "all_master.h5", "w") as file:
+        file["entry/data/data_000001"] = h5py.ExternalLink("frames_1.h5", "/frames")
+    with pytest.raises(ValueError, match="is a file of the run itself"):
+        reduce(tmp_path / "all_master.h5", Setup.from_yaml(ROIS), tmp_path / "frames_1.h5")

@@ -106,6 +106,8 @@ class EventStream:
             self.detector, setup, image=self._image(setup)
         )  # what is wrong with the setup is told before anything is read
         self._ready: DetObjectClass | None = self.first  # for the thread that comes first
+        for part, words in self.first.remarks().items():
+            self.note(Problem(part, words, 0))
         for one in self.first.sums.values():
             one.counts(flags_of({}, 0))
 

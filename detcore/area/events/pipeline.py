@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from detcore.area import functions
 from detcore.area.detector import psana_mask
@@ -71,6 +72,10 @@ class ProfileFunc(DetObjectFunc):
         setattr(self, {"2theta": "theta"}.get(self._options.unit, self._options.unit), self._map.centres)
         self.qbins = self._map.edges
         self.phiVec = np.append(self._map.starts, self._map.starts[-1] + self._map.widths[-1])
+
+    @override
+    def remark(self) -> str:
+        return "" if self._map.counts.any() else "all pixels are masked: the profile is nan; look at the mask"
 
     def process(self, data: Any) -> dict[str, Any]:
         """Return the profile of one frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 
 from detcore.area.events.eventstream import EventStream, detector_of
 from detcore.area.events.setupfeed import SetupFeed
+from detcore.area.events.target import check_target
 from detcore.area.smalldata.smalldata import CONFIG, SmallData
 from detcore.area.smalldata.smallread import dataset_of, in_memory, read_reduced
 from detcore.area.source import open_files
@@ -21,7 +23,6 @@ from detcore.core.run import EmptyInput
 from detcore.core.source import Problem, Source
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Generator, Iterator
 
     import xarray as xr
@@ -104,7 +105,9 @@ def reduce(
     EmptyInput
         No event could be read; says why.
     ValueError
-        The setup does not fit the run.
+        The setup does not fit the run, or the output is one of the files that it is made from.
+    OSError
+        The output cannot be written.
     """
     told = progress or (lambda _: None)
     options: dict[str, Any] = {"user": user, "follow_setup": follow_setup, "threads": threads, "cancel": cancel}
@@ -154,6 +157,8 @@ def reducing(
             absent.append(name)
             continue
         opened = opened_with(one, feed.newest)
+        if isinstance(output, (str, os.PathLike)):
+            check_target(output, opened, feed.newest, feed.given)
         yield from _until_there(opened, cancel, every)
         known = name or feed.newest.detector.name or detector_of(opened).name
         streams.append(EventStream(known, opened, feed, user=user, threads=threads, cancel=cancel))

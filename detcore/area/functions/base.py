@@ -188,6 +188,10 @@ class DetObjectFunc:
     def prepare(self) -> None:
         """Compute what stays the same from event to event, once `_pixels` is known. To be overridden."""
 
+    def remark(self) -> str:
+        """Return in words what makes every result empty, once `prepare` was called; nothing if all is well."""
+        return ""
+
     def given(self) -> Pixels:
         """Return what is known of the pixels that children get: nothing, unless overridden."""
         return Pixels()

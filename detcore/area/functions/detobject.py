@@ -218,6 +218,10 @@ class DetObjectClass:
         func.setFromFunc()
         add(self._functions, func, f"detector {self.name!r}")
 
+    def remarks(self) -> dict[str, str]:
+        """Return which functions can only have empty results, and why."""
+        return {name: words for name, func in self._functions.items() if (words := func.remark())}
+
     def getData(self, evt: Any) -> None:
         """Fill `evt.dat` with the calibrated data of an event, and `evt.env_<what>`; None if the event has no frame.
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from detcore.area.functions.base import DetObjectFunc, Pixels, limits_of, thresholded
 from detcore.area.images.rebin import rebin
@@ -112,6 +113,12 @@ class ROIFunc(DetObjectFunc):
         self.mask = self._good
         rms = self._pixels.noise
         self._rms = None if rms is None else rms[self._window]
+
+    @override
+    def remark(self) -> str:
+        if self._good is None or self._good.any():
+            return ""
+        return "all pixels are masked: its numbers are nan; move it, or look at the mask"
 
     def _selected(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Return where the region is, in the shape of a frame."""
