@@ -444,7 +444,7 @@ def test_averages_are_shown(button: str, title: str, steady: Visit) -> None:
 def test_frames_are_gone_through(steady: Visit, source: Any) -> None:
     seen = steady
     seen.page.get_by_role("button", name="Frame", exact=True).click()
-    seen.type_in("Frame", "5")
+    seen.type_in("Number", "5")
     seen.until(lambda: seen.titled("frame 5, calibrated"))
     seen.page.get_by_role("button", name="Next frame").click()
     seen.until(lambda: seen.titled("frame 6, calibrated"))

@@ -81,7 +81,7 @@ class ImagePanel:
             label="", show_value=False, value=0, start=0, end=1, size="small", width=92, margin=(2, 10)
         )
         self._slider.param.watch(lambda event: self._typed(event.new), "value_throttled")
-        self._number = pmui.IntInput(label="Frame", value=0, start=0, width=66, **NUMBER)
+        self._number = pmui.IntInput(label="Number", value=0, start=0, width=66, **NUMBER)
         self._number.param.watch(lambda event: self._typed(event.new), "value")
         self._scale = pmui.RadioButtonGroup(options={"Log": "log", "Lin": "linear"}, value="log", **COMPACT)
         self._scale.param.watch(lambda event: self._asked(scale=event.new), "value")
