@@ -46,6 +46,15 @@ def _each(chunk: xr.Dataset, work: Callable[[NDArray[Any]], NDArray[Any]], dtype
     return found
 
 
+def _without_ghosts(number: int) -> None:
+    if number > GHOST:
+        msg = (
+            f"common mode {number} corrects each frame by the one before it, which an average cannot; "
+            f"take {number - GHOST}"
+        )
+        raise ValueError(msg)
+
+
 class Calibrate(Step):
     """Subtracts the pedestal and the common mode and applies the gain: `data` as float32, invalid values nan.
 
@@ -66,13 +75,9 @@ class Calibrate(Step):
 
     @field_validator("common_mode")
     @classmethod
-    def _without_ghosts(cls, value: Any) -> Any:
-        if isinstance(value, int) and value > GHOST:
-            msg = (
-                f"common mode {value} corrects each frame by the one before it, which an average cannot; "
-                f"take {value - GHOST}"
-            )
-            raise ValueError(msg)
+    def _possible(cls, value: Any) -> Any:
+        if isinstance(value, int):
+            _without_ghosts(value)
         return value
 
     @cached_property
@@ -104,7 +109,14 @@ def calibrating(calibration: Calibration, background: Plane | None = None) -> tu
         Of the event loop.
     background
         Shape of a frame; None: nothing is subtracted.
+
+    Raises
+    ------
+    ValueError
+        It corrects ghosts of the event before.
     """
+    if isinstance(calibration.number, int):
+        _without_ghosts(calibration.number)
     found: list[Step] = [
         Calibrate(
             detector=calibration.detector,

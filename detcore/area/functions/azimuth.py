@@ -98,6 +98,11 @@ class azimuthalBinning(DetObjectFunc):
         if center is None or np.shape(center) != (2,):
             msg = f"{self._name}: center is the (x, y) of the beam in um, in the coordinates of the pixels; found {center!r}"
             raise ValueError(msg)
+        if not (float(eBeam) > 0 and float(dis_to_sam) > 0):
+            msg = (
+                f"{self._name}: eBeam (keV) and dis_to_sam (mm) are above 0; found {eBeam!r:.40} and {dis_to_sam!r:.40}"
+            )
+            raise ValueError(msg)
         self._debug, self._user = debug, userMask
         self.center = [float(one) for one in center]
         self.xcen, self.ycen = (one / 1e3 for one in self.center)  # mm, as the original saves them
@@ -126,6 +131,10 @@ class azimuthalBinning(DetObjectFunc):
             )
             raise ValueError(msg)
         frame = known.mask.shape if known.mask is not None else x.shape
+        for name, image in (("gainImg", self.gainImg), ("darkImg", self.darkImg)):
+            if image is not None and np.shape(image) != frame:
+                msg = f"{self._name}: {name} has the shape of the data, {frame}; found {np.shape(image)}"
+                raise ValueError(msg)
         x, y = x.reshape(frame), y.reshape(frame)
         found = angles(
             x,

@@ -6,6 +6,7 @@ gets data, keeps what its children shall see in `dat`, and returns a dictionary.
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -115,9 +116,43 @@ def filled(data: Any) -> Any:
 
 
 def limits_of(thres: Any) -> tuple[float, float]:
-    """Return (low, high) of a threshold: one number is the lower limit."""
-    low, high = thres if np.ndim(thres) else (thres, None)
-    return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    """Return (low, high) of a threshold: one number is the lower limit.
+
+    Raises
+    ------
+    ValueError
+        It is neither a number nor a pair [low, high].
+
+    Examples
+    --------
+    >>> limits_of(5), limits_of([None, 9])
+    ((5.0, inf), (-inf, 9.0))
+    """
+    try:
+        low, high = (thres, None) if np.ndim(thres) == 0 else thres
+        found = -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    except (TypeError, ValueError):
+        found = (math.nan, math.nan)
+    if not found[0] <= found[1]:
+        msg = f"a threshold is a number (the lower limit) or [low, high] with low <= high; found {thres!r:.80}"
+        raise ValueError(msg)
+    return found
+
+
+def check_limits(name: str, **thresholds: Any) -> None:
+    """Refuse thresholds that are none.
+
+    Raises
+    ------
+    ValueError
+        Says of which function and parameter.
+    """
+    for key, thres in thresholds.items():
+        try:
+            limits_of(thres)
+        except ValueError as error:
+            msg = f"{name}: {key}: {error}"
+            raise ValueError(msg) from None
 
 
 def thresholded(values: NDArray[Any], thres: float | Sequence[float | None] | None) -> NDArray[Any]:
@@ -139,7 +174,7 @@ class DetObjectFunc:
     Parameters
     ----------
     **kwargs
-        Become attributes; `name` is the name of the function.
+        Become attributes of people's own functions; `name` is the name of the function.
     """
 
     _name: str
@@ -149,6 +184,10 @@ class DetObjectFunc:
         if not name:
             msg = f"{type(self).__name__} needs a name: pass name=… or set self._name"
             raise ValueError(msg)
+        if kwargs and type(self).__module__.startswith(f"{__package__}."):  # a misspelt name must not go unnoticed
+            known = ", ".join(one for one in inspect.signature(type(self)).parameters if one != "kwargs")
+            msg = f"{type(self).__name__} has no parameter {', '.join(kwargs):.80}; it has {known}"
+            raise TypeError(msg)
         self._name = str(name)
         self._children: dict[str, DetObjectFunc] = getattr(self, "_children", {})
         self._det: Any = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from detcore.area.images.calibrationkernels import divide, subtract
-from detcore.area.images.commonmode import correct
+from detcore.area.images.commonmode import CommonModeStep, correct
 from detcore.area.images.presets import preset, presets
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ def common_mode_of(detector: Detector, wanted: Any, dark_region: Any = None) -> 
     if wanted is None:
         wanted = kind.common_mode
     if not isinstance(wanted, (int, np.integer)):
-        return "steps", tuple(wanted)
+        steps = () if isinstance(wanted, (str, float, bool)) else tuple(wanted)
+        if not all(isinstance(one, CommonModeStep) for one in steps) or isinstance(wanted, (str, float, bool)):
+            msg = f"{detector.name}: a common mode is a number, or a list of CommonModeStep; found {wanted!r:.80}"
+            raise ValueError(msg)
+        return "steps", steps
     number = int(wanted)
     known = presets(detector.type, dark_region=dark_region)
     base = number if number in known else number % 100

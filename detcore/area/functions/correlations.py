@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore.area.functions.base import DetObjectFunc, thresholded, values_and_good
+from detcore.area.functions.base import DetObjectFunc, check_limits, limits_of, thresholded, values_and_good
 from detcore.area.images.autocorrelation import (
     RadialProfile,
     autocorrelation,
@@ -56,7 +56,8 @@ class Autocorrelation(DetObjectFunc):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name or "autocorr", **kwargs)
-        self.thresADU = None if thresADU is None else [float(one) for one in thresADU]
+        check_limits(self._name, thresADU=thresADU)
+        self.thresADU = None if thresADU is None else list(limits_of(thresADU))
         self.roi = None if roi is None else np.asarray(roi, np.int64).reshape(2, 2)
         self.mask = None if mask is None else _masks(mask, self._name)
         if self.mask is not None and self.roi is not None:

@@ -204,7 +204,7 @@ class DetObjectClass:
             func.setFromDet(self)
             func.setFromFunc()
 
-    def addFunc(self, func: DetObjectFunc) -> None:
+    def addFunc(self, func: Any) -> None:
         """Let a function work on the data of each event.
 
         Raises
@@ -212,7 +212,7 @@ class DetObjectClass:
         ValueError
             There is one of that name, or its parameters do not fit the detector.
         """
-        if func.name in self._functions:
+        if not isinstance(func, DetObjectFunc) or func.name in self._functions:
             add(self._functions, func, f"detector {self.name!r}")
         func.setFromDet(self)
         func.setFromFunc()

@@ -55,6 +55,9 @@ class imageFunc(DetObjectFunc):
         if coords is not None and not isinstance(coords, dict) and not {*coords} <= {"x", "y", "ix", "iy"}:
             msg = f"{self._name}: coords are two of x and y, or a dictionary of indices, found {coords!r:.80}"
             raise ValueError(msg)
+        if isinstance(coords, dict) and not (coords.keys() & {"row", "iy"} and coords.keys() & {"col", "ix"}):
+            msg = f"{self._name}: coords have ix and iy, or row and col; found {', '.join(map(str, coords)) or 'nothing':.80}"
+            raise ValueError(msg)
         self._coords, self._user = coords, mask
         self.imgShape = None if imgShape is None else tuple(int(size) for size in imgShape)
         self.correction = correction

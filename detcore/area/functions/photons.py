@@ -107,6 +107,12 @@ class photonFunc(DetObjectFunc):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name or "photon", **kwargs)
+        if not (ADU_per_photon > 0 and 0 < thr_fraction <= 1):
+            msg = (
+                f"{self._name}: expected ADU_per_photon above 0 and thr_fraction above 0 and at most 1; found "
+                f"{ADU_per_photon!r:.40} and {thr_fraction!r:.40}"
+            )
+            raise ValueError(msg)
         self.ADU_per_photon, self.thr_fraction, self.thresADU = ADU_per_photon, thr_fraction, thresADU
         self._user = mask
         self._good: NDArray[np.bool_] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from typing_extensions import override
 
-from detcore.area.functions.base import DetObjectFunc, Pixels, limits_of, thresholded
+from detcore.area.functions.base import DetObjectFunc, Pixels, check_limits, limits_of, thresholded
 from detcore.area.images.rebin import rebin
 from detcore.area.images.roi import good_of_window, roi_statistics, window_of
 
@@ -75,6 +75,7 @@ class ROIFunc(DetObjectFunc):
     ) -> None:
         whole = ROI is None and region is None
         super().__init__(name=name or ("full" if whole else "ROI"))
+        check_limits(self._name, thresADU=thresADU)
         self.bound: NDArray[Any] = _bounds(ROI, self._name)
         self.writeArea = writeArea
         self.thresADU = thresADU
@@ -188,14 +189,11 @@ def _statistics(values: NDArray[Any], good: NDArray[np.uint8] | None, limit: flo
 
 def _bounds(roi: Any, name: str) -> NDArray[np.float64]:
     """Return bounds as (axis, 2), lower one first."""
-    array = np.asarray([0, NOTHING] if roi is None else roi, np.float64)
-    if (
-        array.size < 2
-        or array.size % 2
-        or array.size > 6
-        or array.ndim > 2
-        or (array.ndim == 2 and array.shape[1] != 2)
-    ):
+    try:
+        array = np.asarray([0, NOTHING] if roi is None else roi, np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.size not in {2, 4, 6} or array.ndim > 2 or (array.ndim == 2 and array.shape[1] != 2):
         msg = f"{name}: expected [[r0, r1], [c0, c1]] or [[t0, t1], [r0, r1], [c0, c1]], found {roi!r:.120}"
         raise ValueError(msg)
     return np.sort(array.reshape(-1, 2), axis=1)
@@ -257,6 +255,7 @@ class projectionFunc(DetObjectFunc):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name or f"pj_ax_{abs(axis)}", **kwargs)
+        check_limits(self._name, thresADU=thresADU, thresRms=thresRms)
         self.axis, self.mean = int(axis), mean
         self.thresADU, self.thresRms, self.singlePhoton = thresADU, thresRms, singlePhoton
 
