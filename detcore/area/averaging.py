@@ -15,7 +15,7 @@ from detcore.area.events.pipeline import prepared
 from detcore.area.events.runreduction import opened_with
 from detcore.area.functions.calibration import Calibration
 from detcore.area.imagefiles import read_image
-from detcore.area.images.running import MAX_HISTOGRAM
+from detcore.area.images.running import COUNT_BYTES, MAX_HISTOGRAM
 from detcore.area.reductions import Average
 from detcore.area.reductions_azimuthal import Plane
 from detcore.area.setup.setupfile import Setup
@@ -140,7 +140,7 @@ def average(
         median_range=bounds,
         median_bins=bins,
     )
-    data = run(taken, reduction.after(picked, *through), executor=executor or Threads(2 if median else None))
+    data = run(taken, reduction.after(picked, *through), executor=executor or Threads(1 if median else None))
     if not int(data["n_frames"]):
         if problems_of(data):
             raise EmptyInput(opened.key, tuple(problems_of(data)))
@@ -301,4 +301,4 @@ def median_range(source: Source, *steps: Step) -> tuple[float, float]:
 
 def _bins(shape: tuple[int, ...]) -> int:
     """Return how many bins the memory allows."""
-    return max(min(MEDIAN_BINS, MAX_HISTOGRAM // (4 * math.prod(shape)) - 2), 16)
+    return max(min(MEDIAN_BINS, MAX_HISTOGRAM // (COUNT_BYTES * math.prod(shape)) - 2), 16)

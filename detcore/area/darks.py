@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from detcore.area.images.darks import VALUE_HIGH, VALUE_LOW, DarkRanges, status_of
-from detcore.area.images.running import MAX_HISTOGRAM, Rules, RunningSums
+from detcore.area.images.running import COUNT_BYTES, MAX_HISTOGRAM, Rules, RunningSums
 from detcore.area.reductions import DATA, GAIN, Average
 from detcore.area.reductions_azimuthal import Plane
 from detcore.area.source import open_files
@@ -168,7 +168,7 @@ def pedestal(
     noise = found["noise"].values
     usual = float(np.median(noise[np.isfinite(noise)])) if np.isfinite(noise).any() else 1.0
     width = max(MEDIAN_WIDTH * usual, 2.0)
-    bins = min(MEDIAN_BINS, MAX_HISTOGRAM // (4 * mean.size) - 2)
+    bins = min(MEDIAN_BINS, MAX_HISTOGRAM // (COUNT_BYTES * mean.size) - 2)
     if bins < 2:
         msg = f"medians of {mean.size} pixels take too much memory; take the mean"
         raise ValueError(msg)

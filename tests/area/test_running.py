@@ -115,6 +115,23 @@ def test_the_average_keeps_to_the_limits_of_the_detector():
     assert int(found.n_frames) == 2
 
 
+def test_histograms_widen_before_they_overflow(monkeypatch):
+    """Two bytes for each bin are enough for 65,535 frames; here for 5."""
+    monkeypatch.setattr("detcore.area.images.running.FRAMES_COUNTED", 5)
+    frames = np.random.default_rng(5).integers(0, 100, (12, *SHAPE)).astype(np.uint16)
+    rules = Rules(bins=(-0.5, 99.5, 100))
+    long, short = RunningSums(SHAPE, frames.dtype, rules), RunningSums(SHAPE, frames.dtype, rules)
+    for one in frames[:8]:
+        long.add(one[None])
+        long.flush()
+    assert long.counts.dtype == np.uint32
+    short.add(frames[8:])
+    short.flush()
+    assert short.counts.dtype == np.uint16
+    short.merge(long)
+    np.testing.assert_allclose(short.median, np.median(frames, axis=0))
+
+
 def test_the_median_states_its_resolution():
     found = total(Average(median_range=(0, 64), median_bins=128), chunk(frames_of("f4")))
     assert found.attrs["median_resolution"] == 0.5

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 MAX_PENDING: Final = 1 << 27  # bytes of frames that wait to be added together
 MAX_BATCH: Final = 16  # frames; more gain nothing
-MAX_HISTOGRAM: Final = 1 << 31  # bytes
+MAX_HISTOGRAM: Final = 1 << 30  # bytes; a run in several threads has some of them
+COUNT_BYTES: Final = 2  # of an entry of a histogram, up to so many frames:
+FRAMES_COUNTED: Final = 65_535
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,18 @@ class RunningSums:
         self.largest = np.full(n, 0 if self.whole else -np.inf, values)
         self.smallest = np.full(n, 65535 if self.whole else np.inf, values)
         self.missing, self.hits = np.zeros(n, np.uint32), np.zeros(n, np.uint32)
-        self.counts: NDArray[np.uint32] | None = None
+        self.counts: NDArray[Any] | None = None
+        self._counted = 0  # frames in the histograms
         if rules.bins is not None:
-            bytes_ = 4 * n * (rules.bins[2] + 2)
+            bytes_ = COUNT_BYTES * n * (rules.bins[2] + 2)
             if bytes_ > MAX_HISTOGRAM:
-                most = MAX_HISTOGRAM // (4 * n) - 2
+                most = MAX_HISTOGRAM // (COUNT_BYTES * n) - 2
                 msg = (
                     f"medians of {n} pixels by histograms of {rules.bins[2]} bins take {bytes_ / 1e9:.1f} GB; take at "
                     f"most {max(most, 0)} bins, or a smaller part of the frame"
                 )
                 raise ValueError(msg)
-            self.counts = np.zeros((n, rules.bins[2] + 2), np.uint32)
+            self.counts = np.zeros((n, rules.bins[2] + 2), np.uint16)
         self._limits()
         self.plain = 0  # frames of which every value is a hit, without any counting
         self._pending: NDArray[Any] | None = None
@@ -175,6 +178,7 @@ class RunningSums:
         if self.counts is not None and rules.bins is not None:
             first, last, bins = rules.bins
             scale = bins / (last - first)
+            self._count(len(frames))
             kernels.add_histogram(
                 fixed(frames), float(rules.low), float(rules.high), float(first), float(scale), self.counts
             )
@@ -192,7 +196,14 @@ class RunningSums:
         self.frames += other.frames
         self.plain += other.plain
         if self.counts is not None and other.counts is not None:
+            self._count(other._counted)
             self.counts += other.counts
+
+    def _count(self, more: int) -> None:
+        """Widen the histograms before they overflow."""
+        self._counted += more
+        if self._counted > FRAMES_COUNTED and self.counts is not None:
+            self.counts = self.counts.astype(np.uint32, copy=False)
 
     @property
     def n(self) -> NDArray[np.int64]:

@@ -156,7 +156,7 @@ def add_histogram(frames, low, high, first, scale, counts):  # type: ignore[no-u
     first, scale
         float64: lower edge of the first bin, and bins for each unit of the values.
     counts
-        (pixel, bin + 2) uint32, added to: below, the bins, above.
+        (pixel, bin + 2) uint16 or uint32, added to: below, the bins, above.
     """
     n_frames, n_pixels = frames.shape
     bins = counts.shape[1] - 2
@@ -167,7 +167,7 @@ def add_histogram(frames, low, high, first, scale, counts):  # type: ignore[no-u
             if (value >= low) & (value <= high) & (abs(value) < np.inf):
                 place = np.floor((value - first) * scale)
                 number = np.int64(min(max(place, -1.0), np.float64(bins))) + 1
-                counts[x, number] += np.uint32(1)
+                counts[x, number] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -177,7 +177,7 @@ def medians(counts, first, width, result):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     counts
-        (pixel, bin + 2) uint32, as `add_histogram` leaves them.
+        (pixel, bin + 2) uint16 or uint32, as `add_histogram` leaves them.
     first, width
         float64: lower edge of the first bin, and the size of one.
     result
