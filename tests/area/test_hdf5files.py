@@ -369,6 +369,18 @@ def test_a_mask_for_each_frame_in_bits_of_nexus(tmp_path, frames):
     assert np.isnan(found).sum() == 1
 
 
+def test_places_of_modules_are_said_not_to_be_read(tmp_path, frames):
+    path = nexus(tmp_path / "a.h5", frames)
+    with h5py.File(path, "r+") as file:
+        home = file["entry/instrument/detector"]
+        home.create_group("module_0").attrs["NX_class"] = "NXdetector_module"
+        assert open_files(path).notes() == ()
+    with h5py.File(path, "r+") as file:
+        home = file["entry/instrument/detector"]
+        home.create_group("module_1").attrs["NX_class"] = "NXdetector_module"
+    assert "says where its modules are, which is not read" in open_files(path).notes()[0]
+
+
 def test_a_mask_for_other_frames_is_left_out_and_said(tmp_path, frames):
     with h5py.File(tmp_path / "a.cxi", "w") as file:
         home = file.create_group("entry_1/instrument_1/detector_1")

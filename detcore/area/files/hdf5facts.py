@@ -11,7 +11,7 @@ import numpy as np
 
 from detcore.area.detector.model import MAX_PIXELS
 from detcore.area.files.formats import guess_type, valid_limits
-from detcore.area.files.hdf5 import attribute, content, fetch, number, text, tree, walk_to
+from detcore.area.files.hdf5 import attribute, content, fetch, members, number, text, tree, walk_to
 from detcore.image import BITS
 
 if TYPE_CHECKING:
@@ -90,11 +90,20 @@ def facts_of(
         if value is not None:
             facts[field] = min(value, facts.get("saturation", value)) if field == "saturation" else value
     facts["pixel_mask"] = _mask(path, file, home, shape, notes)
+    if _has_places(file, home):
+        notes.append(f"{home} says where its modules are, which is not read: give a CrystFEL file with geometry=")
     for name in _CONSTANTS:
         array = fetch(path, file, f"{home}/{name}", 8 * MAX_PIXELS)
         if array is not None and array.shape[-len(shape) :] == shape and array.dtype.kind in "iuf":
             facts[name] = array
     return {name: value for name, value in facts.items() if value is not None}, notes
+
+
+def _has_places(file: h5py.File, home: str) -> bool:
+    """Return whether modules of NXmx (more than one), or corners of panels of CXI, have places of their own."""
+    inside = dict(members(walk_to(file, home)))
+    kinds = [attribute(one, "NX_class") for one in inside.values() if isinstance(one, h5py.Group)]
+    return kinds.count("NXdetector_module") > 1 or not inside.keys().isdisjoint(("corner_position", "corner_positions"))
 
 
 def _energy(path: str, file: h5py.File, home: str | None) -> float | None:
