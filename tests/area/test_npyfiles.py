@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detcore.area.detector import Detector
+from detcore.area.files.calibfiles import read_calibration
 from detcore.area.source import open_files, probe
 from detcore.core.source import ChunkRef, Problem, UnknownFormat
 
@@ -105,3 +107,21 @@ def test_a_cut_file_is_said(tmp_path):
     path.write_bytes(path.read_bytes()[:-1000])
     (problem,) = open_files(path).plan()
     assert "cut off: 38400 bytes of numbers expected, 37400 are there" in problem.reason
+
+
+@pytest.mark.parametrize("name", ["frames", "pedestal"])
+def test_a_byte_that_changed_inside_of_an_archive_is_said(tmp_path, name):
+    def read(path):
+        if name == "frames":
+            return open_files(path).frame(0)
+        return read_calibration(path, Detector(shape=(30, 40)), "pedestal")
+
+    frames = np.random.default_rng(0).poisson(3, (30, 40)).astype(np.uint16)
+    np.savez_compressed(tmp_path / "a.npz", **{name: frames})
+    whole = (tmp_path / "a.npz").read_bytes()
+    for place in range(100, len(whole) - 200, 97):  # somewhere in the compressed bytes
+        raw = bytearray(whole)
+        raw[place] ^= 0xFF
+        (tmp_path / "b.npz").write_bytes(raw)
+        with pytest.raises((ValueError, OSError), match=r"b\.npz.*(damaged|copy it again)"):
+            read(tmp_path / "b.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,7 +61,7 @@ def read_basis(path: str | os.PathLike[str]) -> Basis:
         else:
             with place.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
                 found = {key: archive[key] for key in _KEYS if key in archive}
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         msg = f"{place}: expected an npz or HDF5 file with the waveforms 'components': {error}"
         raise ValueError(msg) from None
     components = found.get("components")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
+import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Final
 
 import h5py
@@ -90,6 +93,14 @@ def read_calibration(path: str | os.PathLike[str], detector: Detector, name: str
 
 
 def _read(place: Path, name: str) -> NDArray[Any]:
+    try:
+        return _stored(place, name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, TokenError, MemoryError, TypeError) as error:
+        msg = f"{place}: damaged: {' '.join(str(error).split())[:200]}; copy it again"
+        raise ValueError(msg) from None
+
+
+def _stored(place: Path, name: str) -> NDArray[Any]:
     suffix = place.suffix.lower()
     if suffix == ".npy":
         return _checked(np.load(place, mmap_mode="r", allow_pickle=False), place)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -138,7 +139,7 @@ def _archive(path: str, options: Options) -> Contents:
             stack = _stack(path, heads[chosen], options, f"{path}:{chosen}", chosen)
             facts, notes = _constants(archive, path, heads, stack.shape, chosen)
             columns = _columns(archive, path, heads, stack.n)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         msg = f"{path}: a damaged archive: {error}; copy it again"
         raise TruncatedFile(msg) from None
     except (NotImplementedError, RuntimeError, EOFError) as error:  # encrypted, or compressed in another way
@@ -170,7 +171,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: str) -> NDArray[Any]:
     try:
         with archive.open(f"{name}.npy") as stream:
             return np.asarray(npy.read_array(stream, allow_pickle=False))
-    except (*BAD_HEADER, zipfile.BadZipFile, OSError, KeyError) as error:
+    except (*BAD_HEADER, zipfile.BadZipFile, zlib.error, OSError, KeyError) as error:
         msg = f"{path}:{name}: damaged: {' '.join(str(error).split())[:200]}; copy it again"
         raise TruncatedFile(msg) from None
 
