@@ -30,6 +30,7 @@ from detcore.core.steps import Step
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import xarray as xr
 
@@ -80,6 +81,7 @@ def average(
     filters: Any = None,
     common_mode: Any = None,
     executor: Executor | None = None,
+    running: Callable[..., xr.Dataset] = run,
 ) -> xr.Dataset:
     """Average the frames of a run.
 
@@ -103,7 +105,9 @@ def average(
     common_mode
         A number or steps, instead of those of the setup.
     executor
-        How to work; None: threads, one for each core.
+        How to work; None: threads, one for each core, but a single one for medians, whose histograms are large.
+    running
+        What works through the source; `run`, or the same under a progress bar.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def average(
         median_range=bounds,
         median_bins=bins,
     )
-    data = run(taken, reduction.after(picked, *through), executor=executor or Threads(1 if median else None))
+    data = running(taken, reduction.after(picked, *through), executor=executor or Threads(1 if median else None))
     if not int(data["n_frames"]):
         if problems_of(data):
             raise EmptyInput(opened.key, tuple(problems_of(data)))

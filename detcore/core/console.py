@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,26 +45,37 @@ def watch(
     EmptyInput
         Nothing could be read.
     """
-    cancel, last = threading.Event(), None
+    last = None
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    with stopping("stopping; what was counted so far is kept") as cancel, bar:
         task = bar.add_task(words, total=1.0)
-        snapshots = stream(source, reduction, executor=Threads(threads), cancel=cancel, every=0.25)
-        while True:
-            try:
-                snapshot = next(snapshots, None)
-            except KeyboardInterrupt:
-                console.print("stopping; what was counted so far is kept", markup=False)
-                cancel.set()
-                snapshots.close()
-                break
-            if snapshot is None:
-                break
+        for snapshot in stream(source, reduction, executor=Threads(threads), cancel=cancel, every=0.25):
             last = snapshot
             bar.update(task, completed=snapshot.fraction or 0.0)
-    if last is None:
+    if last is None or not last.data:
         raise click.Abort
     return last if last.status == "complete" else replace(last, status="partial")
+
+
+@contextmanager
+def stopping(words: str) -> Iterator[threading.Event]:
+    """Give an event that the first Ctrl-C sets, with some words; the second one interrupts."""
+    cancel = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel
+        return
+
+    def stop(number: int, _frame: object) -> None:
+        cancel.set()
+        console.print(words, markup=False)
+        signal.signal(number, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

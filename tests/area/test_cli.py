@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
+from detcore.area.framefiles import AreaFiles
 from detcore.cli import main
 
 N, SHAPE = 12, (8, 10)
@@ -159,3 +160,26 @@ def test_ctrl_c_keeps_what_was_done(run, setup, tmp_path):
     with h5py.File(target) as file:
         assert file.attrs["status"] == "partial"
         assert len(file["event_id"]) == N
+
+
+def test_an_average_that_is_stopped_is_kept(run, tmp_path, monkeypatch):
+    """Ctrl-C in the middle: what was averaged is written, marked partial, and the end is told."""
+    read = AreaFiles.read
+
+    def slowly(self, ref, columns):
+        if ref.start:
+            signal.raise_signal(signal.SIGINT)
+        return read(self, ref, columns)
+
+    def plan(self, target_bytes=None):
+        return several(self, 4 * 80 * 3)
+
+    several = AreaFiles.plan
+    monkeypatch.setattr(AreaFiles, "plan", plan)
+    monkeypatch.setattr(AreaFiles, "read", slowly)
+    told = call("average", run, "--output", tmp_path, "--name", "a", "--threads", 1, code=1)
+    assert "stopping; what was counted so far is kept" in told
+    assert "partial: the reading was stopped early" in told
+    with xr.open_dataset(tmp_path / "a.nc") as data:
+        assert data.attrs["status"] == "partial"
+        assert 0 < int(data["n_frames"]) < N

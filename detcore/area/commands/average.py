@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +12,12 @@ from detcore.area.averaging import average as averaged
 from detcore.area.commands._reads import finish, reads
 from detcore.area.events.pipeline import prepared
 from detcore.area.products import SUFFIXES, write_all
-from detcore.core.console import console, explained
+from detcore.core.console import explained, watch
 from detcore.core.executors import Threads
 from detcore.core.run import problems_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @click.command()
@@ -40,13 +43,19 @@ def average(
     noise_threshold: float | None, median: bool, selections: tuple[str, ...], common_mode: int | None, output: str,
     name: str | None, formats: tuple[str, ...], threads: int | None,
 ) -> None:  # fmt: skip
-    """Average the frames of RUN, calibrated as the setup says."""
-    with console.status("averaging"):
-        data = averaged(
-            source, setup, n_events=events, skip=skip, uniform=uniform, threshold=threshold,
-            noise_threshold=noise_threshold, median=median, filters=selections, common_mode=common_mode,
-            executor=Threads(threads) if threads else None,
-        )  # fmt: skip
+    """Average the frames of RUN, calibrated as the setup says.
+
+    Ctrl-C ends the reading early; what was averaged until then is written, marked partial.
+    """
+
+    def running(source: Any, reduction: Any, executor: Threads) -> xr.Dataset:
+        return watch(source, reduction, threads=executor.workers, words="frames").labelled()
+
+    data = averaged(
+        source, setup, n_events=events, skip=skip, uniform=uniform, threshold=threshold,
+        noise_threshold=noise_threshold, median=median, filters=selections, common_mode=common_mode,
+        executor=Threads(threads) if threads else None, running=running,
+    )  # fmt: skip
     stem = name or f"{Path(source.paths[0]).stem}_average"
     detector = prepared(source.detector(), setup)
     written, problems = write_all(data, output, stem, only=[f".{one}" for one in formats], detector=detector)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +11,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from detcore.area.commands._reads import FILE, finish
 from detcore.area.events.runreduction import opened_with, reducing
 from detcore.area.setup.setupfile import Setup
-from detcore.core.console import console, explained
+from detcore.core.console import console, explained, stopping
 from detcore.core.follow import Follow
 from detcore.core.source import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from detcore.area.events.runreduction import Progress as Step
 
 
@@ -58,29 +53,12 @@ def reduce(
 def _watched(source: Any, setup: str, target: Path, **options: Any) -> Step:
     """Run under a progress bar until the end, or until Ctrl-C."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with _stopping() as cancel, Progress(*columns, console=console, transient=True) as bar:
+    with (
+        stopping("stopping; what was done so far is kept") as cancel,
+        Progress(*columns, console=console, transient=True) as bar,
+    ):
         task = bar.add_task(target.name, total=1.0)
         for step in reducing(source, setup, target, cancel=cancel, every=0.25, **options):
             words = f"{target.name}: {step.n_events} events"
             bar.update(task, completed=step.fraction or 0.0, description=words)
     return step
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C sets; the second one interrupts."""
-    cancel = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield cancel
-        return
-
-    def stop(number: int, _frame: object) -> None:
-        cancel.set()
-        console.print("stopping; what was done so far is kept", markup=False)
-        signal.signal(number, before)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield cancel
-    finally:
-        signal.signal(signal.SIGINT, before)
