@@ -4,6 +4,7 @@ from detcore.image.maskfiles import CONVENTIONS as CONVENTIONS
 from detcore.image.maskfiles import Convention as Convention
 from detcore.image.maskfiles import read_pixel_mask as read_pixel_mask
 from detcore.image.maskfiles import write_pixel_mask as write_pixel_mask
+from detcore.image.operationbase import reason_counts as reason_counts
 from detcore.image.operations import BITS as BITS
 from detcore.image.operations import REJECT as REJECT
 from detcore.image.operations import AnyOperation as AnyOperation

@@ -154,6 +154,33 @@ def set_bits(pixel_mask, selected, top, bottom, left, right, bits):  # type: ign
 
 
 @njit(cache=True, nogil=True)
+def count_bits(pixel_mask, rejecting, good, counts):  # type: ignore[no-untyped-def]
+    """Write which pixels none of the rejecting bits is set in; add to counts (33,) of each bit, and of those pixels.
+
+    Parameters
+    ----------
+    pixel_mask
+        (pixel,) uint32.
+    rejecting
+        Those bits.
+    good
+        (pixel,) bool; written.
+    counts
+        (33,) int64; added to.
+    """
+    for pixel in range(len(pixel_mask)):
+        bits = np.int64(pixel_mask[pixel])
+        fine = bits & rejecting == 0
+        good[pixel] = fine
+        counts[32] += fine
+        place = 0
+        while bits:
+            counts[place] += bits & 1
+            bits >>= 1
+            place += 1
+
+
+@njit(cache=True, nogil=True)
 def reduce_blocks(values, rejected, block_y, block_x, how, reduced):  # type: ignore[no-untyped-def]
     """Reduce blocks of pixels to one value each, leaving out rejected pixels and those that are not a number.
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from detcore.image.kernels import count_bits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -53,6 +55,26 @@ def good_pixels(pixel_mask: NDArray[np.uint32]) -> NDArray[np.bool_]:
     array([ True, False, False,  True])
     """
     return np.asarray((pixel_mask & np.uint32(REJECT)) == 0)
+
+
+def reason_counts(pixel_mask: NDArray[np.uint32]) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Return `good_pixels`, and how many pixels are masked and have which bit, all in one look at the pixels.
+
+    Parameters
+    ----------
+    pixel_mask
+        (y, x) or (module, y, x), bits of NXdetector.
+
+    Examples
+    --------
+    >>> good, counts = reason_counts(np.array([0, 1, 1 + (1 << 8), 1 << 31], np.uint32))
+    >>> good.tolist(), counts["masked"], counts["gap"], counts["user"], counts["virtual"]
+    ([True, False, False, True], 2, 2, 1, 1)
+    """
+    good, counts = np.empty(pixel_mask.shape, np.bool_), np.zeros(33, np.int64)
+    count_bits(np.ascontiguousarray(pixel_mask).reshape(-1), REJECT, good.reshape(-1), counts)
+    masked = {"masked": pixel_mask.size - int(counts[32])}
+    return good, masked | {name: int(counts[bit]) for name, bit in BITS.items()}
 
 
 class Operation(BaseModel):

@@ -16,6 +16,7 @@ from detcore.core.paths import atomic
 from detcore.image.checks import checked_raw_shape, read_model
 from detcore.image.fileoperation import FileOperation
 from detcore.image.maskfiles import DATASET, read_declared, write_pixel_mask
+from detcore.image.operationbase import reason_counts
 from detcore.image.operations import AnyOperation, RegionOperation, good_pixels
 from detcore.image.region import Brush, Ellipse, Polygon
 
@@ -233,5 +234,5 @@ def warm() -> None:
         Ellipse(x=1, y=1, a=2, b=1),
         Brush(radius=1, strokes=[[(1, 1), (2, 2)]]),
     )
-    PixelMask(shape=(4, 5), operations=tuple(RegionOperation(region=one) for one in shapes)).raster()
+    reason_counts(PixelMask(shape=(4, 5), operations=tuple(RegionOperation(region=one) for one in shapes)).raster())
     shapes[0].contains(1, 1)

@@ -14,7 +14,7 @@ from dashboard.tabs.area.profilepanel import CAKE, section_of
 from dashboard.tabs.area.roipanel import ends_of
 from dashboard.tabs.headline import Number
 from detcore import area
-from detcore.image import BITS, Panels, good_pixels
+from detcore.image import BITS, Panels, good_pixels, reason_counts
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -170,10 +170,9 @@ def evaluate(picture: Picture, facts: Facts, setup: area.Setup, arrays: Mapping[
     found.raw = raw
     if problem:
         found.problems["mask"] = problem
-    found.good_raw = good_pixels(raw)
+    found.good_raw, found.counts = reason_counts(raw)
     found.raster = assembled(raw, facts.detector, picture)
-    found.counts = counts_of(raw)
-    good = good_pixels(found.raster)
+    good = found.good_raw if found.raster is raw else good_pixels(found.raster)
     if not wish.quick:
         found.limits = limits_of(picture.values, good, wish)
         found.edges, found.histogram = counted(picture.values, good)
@@ -216,15 +215,6 @@ def assembled(raw: NDArray[np.uint32], detector: area.Detector, picture: Picture
     image = np.zeros(picture.values.shape, np.uint32)
     image[detector.map.iy, detector.map.ix] = raw
     return image if picture.gaps is None else image | picture.gaps
-
-
-def counts_of(raster: NDArray[np.uint32]) -> dict[str, int]:
-    """Return how many pixels are masked, then how many have which bit."""
-    counts = {"masked": int(raster.size - np.count_nonzero(good_pixels(raster)))}
-    there = int(np.bitwise_or.reduce(raster, axis=None))
-    for name, bit in BITS.items():
-        counts[name] = int(np.count_nonzero(raster & np.uint32(1 << bit))) if there >> bit & 1 else 0
-    return counts
 
 
 def limits_of(values: NDArray[Any], good: NDArray[np.bool_], wish: Wish) -> tuple[float, float] | None:

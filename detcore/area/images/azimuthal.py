@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from detcore.area.images.azimuthalcells import cells_of
-from detcore.area.images.azimuthalkernels import scatter, scatter_pairs, scatter_squares, tally
+from detcore.area.images.azimuthalkernels import leave_out, scatter, scatter_pairs, scatter_squares, tally
 from detcore.area.images.azimuthaloptions import UNITS, AzimuthalOptions
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class AzimuthalMap:
         (cell,) and (cell, 2): pixels, and the sums of their norm and of its square.
     every
         The cells without a mask; from them `with_good` starts again.
+    all_counts, all_norms
+        `counts` and `norms` without a mask.
     """
 
     geometry: Geometry
@@ -86,6 +88,8 @@ class AzimuthalMap:
     counts: NDArray[np.int64]
     norms: NDArray[np.float64]
     every: NDArray[Any]
+    all_counts: NDArray[np.int64]
+    all_norms: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -119,35 +123,33 @@ class AzimuthalMap:
         """
         options = options or AzimuthalOptions()
         found = cells_of(geometry, target if hasattr(target, "shape") else tuple(map(int, target)), options)
-        none = np.zeros(0)
-        made = cls(geometry, options, *found, none.astype(np.int64), none, found.cells)
-        made = made.with_good(None)
+        made = cls(geometry, options, *found, found.cells, found.counts, found.norms)
         if flat is not None:
-            made = made._with_flat(flat)  # noqa: SLF001 - of this class
+            made = made._with_flat(flat)
         return made if good is None else made.with_good(good)
 
     def with_good(self, good: ArrayLike | None) -> Self:
         """Return the map with another mask: true where a pixel counts; None: all pixels."""
         if good is None:
-            return replace(self, cells=self.every, **self._tallied(self.every))
+            return replace(self, cells=self.every, counts=self.all_counts, norms=self.all_norms)
         selected = np.asarray(good)
         if selected.dtype != np.bool_:
             msg = f"good: expected true and false for each pixel, found {selected.dtype}; for an NXmx mask: good_pixels"
             raise TypeError(msg)
-        cells = np.where(self._flat(selected, "good"), self.every, self.every.dtype.type(self.n_cells))
-        return replace(self, cells=cells, **self._tallied(cells))
+        counts, norms = np.append(self.all_counts, 0), np.append(self.all_norms, np.zeros((1, 2)), axis=0)
+        cells = np.empty_like(self.every)
+        leave_out(self.every, self._flat(selected, "good"), self.norm, cells, counts, norms)
+        return replace(self, cells=cells, counts=counts[:-1], norms=norms[:-1])
 
     def _with_flat(self, flat: ArrayLike) -> Self:
         response = self._flat(np.asarray(flat, np.float32), "flat")
         known = np.isfinite(response) & (response > 0)
         norm = np.where(known, self.norm * response, np.float32(1))
         cells = np.where(known, self.every, self.every.dtype.type(self.n_cells))
-        return replace(self, norm=norm, every=cells).with_good(None)
-
-    def _tallied(self, cells: NDArray[Any]) -> dict[str, Any]:
         counts, norms = np.zeros(self.n_cells + 1, np.int64), np.zeros((self.n_cells + 1, 2))
-        tally(cells, self.norm, counts, norms)
-        return {"counts": counts[:-1], "norms": norms[:-1]}
+        tally(cells, norm, counts, norms)
+        made = replace(self, norm=norm, every=cells, all_counts=counts[:-1], all_norms=norms[:-1])
+        return made.with_good(None)
 
     def _flat(self, values: NDArray[Any], what: str) -> NDArray[Any]:
         if values.shape != self.shape:
