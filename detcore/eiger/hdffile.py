@@ -17,6 +17,7 @@ import h5py
 import hdf5plugin  # noqa: F401 - makes the filters known to HDF5
 import numpy as np
 
+from detcore.core.heaps import check_heaps
 from detcore.core.source import TruncatedFile, UnknownFormat
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def opened(path: str) -> Iterator[h5py.File]:
 
 def _open(path: str, size: int) -> h5py.File:
     words = ""
+    check_heaps(path)
     # without a lock, which would stop the detector's writer; unless this process has it open in another way
     ways: tuple[dict[str, Any], ...] = ({"locking": False}, {}, {"swmr": True, "libver": "latest", "locking": False})
     for way in ways:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import h5py
 import numpy as np
 
+from detcore.core.heaps import check_heaps
 from detcore.core.paths import atomic
 from detcore.image import edf, numbertext, tiff
 from detcore.image.checks import checked_raw_shape, checked_shape
@@ -204,6 +205,7 @@ def _read_hdf5(
     import hdf5plugin  # noqa: F401, PLC0415 - registers the filters of the detectors; nothing else needs them
 
     where = f"{path}:{dataset}"
+    check_heaps(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import h5py
 import numpy as np
 
+from detcore.core.heaps import check_heaps
 from detcore.core.paths import atomic
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def read_basis(path: str | os.PathLike[str]) -> Basis:
     place = Path(path)
     try:
         if h5py.is_hdf5(place):
+            check_heaps(place)
             with h5py.File(place, "r") as file:
                 found = {key: _small(file[key], place) for key in _KEYS if isinstance(file.get(key), h5py.Dataset)}
         else:

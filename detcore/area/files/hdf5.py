@@ -18,6 +18,7 @@ import hdf5plugin  # noqa: F401 - makes the filters of detectors known to HDF5
 import numpy as np
 
 from detcore.area.files.formats import regular
+from detcore.core.heaps import check_heaps
 from detcore.core.source import TruncatedFile, UnknownFormat
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def opened(path: str) -> Iterator[h5py.File]:
 
 def _open(path: str) -> h5py.File:
     size, words = regular(path).st_size, ""
+    check_heaps(path)
     # without a lock, which would stop the detector's writer; unless this process has it open in another way
     ways: tuple[dict[str, Any], ...] = ({"locking": False}, {}, {"swmr": True, "libver": "latest", "locking": False})
     for way in ways:

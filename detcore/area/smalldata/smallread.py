@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from detcore.area.smalldata.smalldata import CONFIG, SUMS
+from detcore.core.heaps import check_heaps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -56,6 +57,7 @@ def read_reduced(path: str | os.PathLike[str], names: Collection[str] | None = N
         if raw.read(8) != b"\x89HDF\r\n\x1a\n":
             msg = f"{place}: expected an HDF5 file of reduced events, found another kind of file"
             raise OSError(msg)
+    check_heaps(place)
     try:
         with h5py.File(place, "r") as file:
             return dataset_of(file, names).assign_attrs(file=os.fspath(path))
