@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import panel as pn
 import panel_material_ui as pmui
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, CustomJSHover, HoverTool
 
 from dashboard.tabs.area.look import KINDS
 from dashboard.tabs.parts import COMPACT, NUMBER, pane
@@ -16,8 +17,6 @@ from dashboard.views.push import push
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
     from dashboard.tabs.area.look import Look
     from dashboard.tabs.area.science import Evaluation, Picture
     from dashboard.views.viewport import Run
@@ -25,6 +24,16 @@ if TYPE_CHECKING:
 STEP: dict[str, Any] = {"size": "small", "margin": (4, 0)}
 RING = "#ff9100"  # not among the colours of values, nor of the mask
 NAMES = {"mean": "Mean", "std": "Standard deviation", "median": "Median", "max": "Maximum", "hits": "Hits"}
+
+PIXEL = """
+const at = special_vars.image_index
+const found = places.get_column("place")[0]
+if (at == null || found == null || found.length != source.get_column("image")[0].length) return ""
+const place = found[at.flat_index] - 1
+const [ny, nx] = [places.get_column("rows")[0], places.get_column("columns")[0]]
+if (place < 0) return "none: a gap"
+return `${Math.floor(place / (ny * nx))}, ${Math.floor(place / nx) % ny}, ${place % nx}`
+"""
 
 
 class ImagePanel:
@@ -63,6 +72,16 @@ class ImagePanel:
             "x", "y", source=self._points, marker="circle_x", size=13, line_color=RING, fill_color=None, line_width=2,
             level="overlay",
         )  # fmt: skip
+        self._places = ColumnDataSource({"place": [], "rows": [], "columns": []}, name="area-places")
+        self._placed: object = None
+        self._picture: Picture | None = None
+        self.image.source.on_change("data", self._drawn)
+        if not wall:
+            told = CustomJSHover(code=PIXEL, args={"places": self._places, "source": self.image.source})
+            hover = next(iter(plot.select(HoverTool)))
+            self._tips = list(hover.tooltips)
+            hover.formatters = hover.formatters | {"@value": told}
+            self._hover = hover
         self.bar = None if wall else self._bar()
 
     def _bar(self) -> pn.viewable.Viewable:
@@ -78,10 +97,10 @@ class ImagePanel:
             icon="chevron_right", description="Next frame", on_click=lambda _: self.go(1), **STEP
         )
         self._slider = pmui.IntSlider(
-            label="", show_value=False, value=0, start=0, end=1, size="small", width=92, margin=(2, 10)
+            label="", show_value=False, value=0, start=0, end=1, size="small", width=80, margin=(2, 10)
         )
         self._slider.param.watch(lambda event: self._typed(event.new), "value_throttled")
-        self._number = pmui.IntInput(label="Number", value=0, start=0, width=66, **NUMBER)
+        self._number = pmui.IntInput(label="Number", value=0, start=0, width=78, **NUMBER)
         self._number.param.watch(lambda event: self._typed(event.new), "value")
         self._scale = pmui.RadioButtonGroup(options={"Log": "log", "Lin": "linear"}, value="log", **COMPACT)
         self._scale.param.watch(lambda event: self._asked(scale=event.new), "value")
@@ -142,12 +161,39 @@ class ImagePanel:
         key = (picture, look.scale, limits)
         if key == self._shown:
             return
-        self._shown = key
+        self._shown, self._picture = key, picture
+        self._explain(tiled=picture.places is not None)
         self.image.arrange(log=look.scale == "log", limits=limits or "robust")
         saturated = picture.saturated if look.image in {"frame", "max"} else None
         self.image.show(
             picture.values, mask=picture.gaps, title=picture.title, value_label=picture.unit, saturated=saturated
         )
+        self._place()
+
+    def _explain(self, *, tiled: bool) -> None:
+        """Let the pixel under the mouse tell where it is in a raw frame, if that is not where it is in the image."""
+        tips = [*self._tips, ("module, row, column", "@value{custom}")] if tiled and not self._wall else None
+        if not self._wall and (tips or self._tips) != self._hover.tooltips:
+            self._hover.tooltips = tips or self._tips
+        if not tiled and self._places.data["place"]:
+            self._placed = None
+            push(self._places, {"place": [], "rows": [], "columns": []})
+
+    def _drawn(self, attr: str, old: object, new: object) -> None:  # noqa: ARG002 - the signature that Bokeh calls
+        self._place()
+
+    def _place(self) -> None:
+        """Send which raw pixels are in the part that is drawn now."""
+        picture, shown = self._picture, self.image.shown
+        if picture is None or picture.places is None or shown is None or self._wall:
+            return
+        if shown.frame.image is not picture.values or self._placed == (key := (id(picture.places), shown.window)):
+            return
+        self._placed = key
+        window = shown.window
+        part = picture.places[window.top : window.bottom : window.block, window.left : window.right : window.block]
+        rows, columns = picture.raw.shape[-2:]
+        push(self._places, {"place": [np.ascontiguousarray(part)], "rows": [rows], "columns": [columns]})
 
     def overlay(self, rings: list[np.ndarray[Any, Any]], beam: tuple[float, float] | None) -> None:
         """Draw rings, each (2, point), and the beam."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +79,8 @@ class Picture:
         (y, x) bits where no pixel is; None if there is one everywhere.
     saturated
         From which value on pixels of a frame are saturated.
+    places
+        (y, x) which raw pixel an image pixel is: 1 + its place in a raw frame, 0 in gaps; None if they are the same.
     """
 
     raw: NDArray[Any]
@@ -85,6 +89,7 @@ class Picture:
     unit: str = "ADU"
     gaps: NDArray[np.uint32] | None = None
     saturated: float | None = None
+    places: NDArray[np.uint32] | None = None
 
     @classmethod
     def of(
@@ -92,11 +97,16 @@ class Picture:
     ) -> Picture:
         """Assemble an image for the screen."""
         values = np.asarray(detector.assemble(raw))
-        gaps = None
-        if detector.tiled:
-            there = detector.assemble(np.ones(detector.shape, np.float32), 0.0) > 0
-            gaps = np.where(there, np.uint32(0), np.uint32(1 << BITS["gap"]))
-        return cls(np.asarray(raw), values, title, unit, gaps, saturated)
+        places, gaps = places_of(detector) if detector.tiled else (None, None)
+        return cls(np.asarray(raw), values, title, unit, gaps, saturated, places)
+
+
+@lru_cache(maxsize=4)
+def places_of(detector: area.Detector) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Return `places` and `gaps` of the pictures of a tiled detector; of pixels that share a place, one is told."""
+    places = np.zeros(detector.image_shape, np.uint32)
+    places[detector.map.iy, detector.map.ix] = np.arange(1, math.prod(detector.shape) + 1).reshape(detector.shape)
+    return places, np.where(places > 0, np.uint32(0), np.uint32(1 << BITS["gap"]))
 
 
 @dataclass(frozen=True)
@@ -355,8 +365,8 @@ def headline(now: Any, snapshot: Any) -> list[Number]:
     found, geometry = now.evaluation, now.desk.setup.geometry
     if snapshot is not None and "n_frames" in snapshot.data:
         numbers.append(Number("Averaged", f"{int(snapshot.data['n_frames']):,}"))
-    if found is not None and found.raster is not None:
-        share = 100 * found.counts["masked"] / found.raster.size
+    if found is not None and found.raw is not None:
+        share = 100 * found.counts["masked"] / found.raw.size
         numbers.append(Number("Masked", f"{share:.2f}", "%", "warn" if share > 50 else ""))
     if geometry is not None:
         numbers.append(Number("Centre", f"{geometry.x:.2f}, {geometry.y:.2f}", "px"))

@@ -75,8 +75,8 @@ def look(d1, d2, along, offset, turn, mode, factor, corrections, radial, azimuth
             for x in range(nx):
                 seen[x] = factor * math.sqrt(u[x] * u[x] + v[x] * v[x])
         for x in range(nx):
-            least = min(least, seen[x])
-            most = max(most, seen[x])
+            least = seen[x] if seen[x] < least else least  # noqa: FURB136 - becomes vector instructions
+            most = seen[x] if seen[x] > most else most  # noqa: FURB136
         if azimuth.size:
             for x in range(nx):
                 azimuth[y, x] = math.degrees(math.atan2(t1[x], t2[x]))
