@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-VERSION = 1  # raise it when the content changes: an older demo is then written anew
+VERSION = 2  # raise it when the content changes: an older demo is then written anew
 MARKER = ".demo.json"
 NAME = "lab6_run0012"
 RUN, DARK, SETUP = f"{NAME}.h5", f"{NAME}_dark.h5", f"{NAME}_setup.yaml"
@@ -29,8 +29,8 @@ PEDESTAL, NOISE_FILE = f"{NAME}_pedestal.npy", f"{NAME}_noise.npy"
 N_EVENTS, N_DARKS = 64, 16
 RATE = 120.0  # Hz
 GAIN = 110.0  # ADU of a photon
-NOISE = 4.0  # ADU
-OFFSETS = (6.0, 4.0, 3.0)  # common mode of banks, rows, columns: ADU
+NOISE = 3.0  # ADU
+OFFSETS = (2.5, 2.0, 1.5)  # common mode of banks, rows, columns: ADU
 SATURATION = 16383  # 14 bits
 POWDER, DIFFUSE = 26_000.0, 7_000.0  # photons of an event
 DELAYS = (-1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0)  # ps

@@ -169,6 +169,7 @@ def test_an_average_that_is_stopped_is_kept(run, tmp_path, monkeypatch):
     def slowly(self, ref, columns):
         if ref.start:
             signal.raise_signal(signal.SIGINT)
+            time.sleep(0.5)  # the main thread takes signals
         return read(self, ref, columns)
 
     def plan(self, target_bytes=None):
