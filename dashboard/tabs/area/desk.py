@@ -96,6 +96,7 @@ class Desk:
         self.version = 0
         self._stored = self.setup
         self._stamp: tuple[int, int] | None = None
+        self._refused: tuple[Path, tuple[int, int] | None] | None = None
         self._past: deque[tuple[str, area.Setup]] = deque(maxlen=STEPS)
         self._future: list[tuple[str, area.Setup]] = []
         self.problem = ""  # of the autosave
@@ -168,7 +169,7 @@ class Desk:
         self.version += 1
         self.changed_at = time.time()
         if not self.token:
-            self.token = "".join(secrets.choice(LETTERS) for _ in range(12))
+            self.token = new_token()
         _WRITER.submit(self._autosave, self.version)
         for other in EDITORS.others(self):
             other.wake()
@@ -206,7 +207,8 @@ class Desk:
         path
             The file.
         replace
-            Whether a file that somebody else has written or changed is replaced.
+            Whether a file that somebody else has written or changed is replaced, if it still is what it was when that
+            was refused. What was in it is kept among the unsaved edits of that file.
 
         Raises
         ------
@@ -216,16 +218,29 @@ class Desk:
             It cannot be written.
         """
         now = stamp_of(path)
-        if now is not None and not replace and (path != self.path or now != self._stamp):
+        strange = now is not None and (path != self.path or now != self._stamp)
+        if strange and not (replace and self._refused == (path, now)):
+            self._refused = (path, now)
             since = "was changed by somebody else since it was read" if path == self.path else "exists already"
             msg = f"{path.name} {since}: load it, save under another name, or press Save once more to replace it"
             raise Conflict(msg)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if strange:
+            self._keep(path)
         self.setup.save(path)
+        self._refused = None
         self._stored, self.path, self._stamp = self.setup, path, stamp_of(path)
         self.saved_at = time.time()
         for other in EDITORS.others(self):
             other.wake()
+
+    def _keep(self, path: Path) -> None:
+        """Keep what is in a file that is replaced now among the unsaved edits."""
+        with contextlib.suppress(UnicodeDecodeError):  # then it is no setup
+            text = path.read_text(encoding="utf-8")
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with atomic(self.folder / f"{new_token()}{ENDING}") as aside:
+                aside.write_text(f"{HEAD}{one_line(str(path))}\n{text}", encoding="utf-8")
 
     @property
     def outdated(self) -> bool:
@@ -292,6 +307,11 @@ class Desk:
         if self.problem:
             words.append(self.problem)
         return " ".join(words)
+
+
+def new_token() -> str:
+    """Return the name of unsaved edits, which nobody can guess."""
+    return "".join(secrets.choice(LETTERS) for _ in range(12))
 
 
 def stamp_of(path: Path | None) -> tuple[int, int] | None:

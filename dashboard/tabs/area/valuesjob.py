@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detcore import area
+from detcore import area, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -114,6 +114,11 @@ class Values:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def source_of(facts: Any, options: Mapping[str, Any], *, live: bool) -> Any:
+    """Return what is reduced: the opened files, or whatever comes to them while the viewer looks."""
+    return follow(facts.paths, "area", **options) if live else facts.source
 
 
 def numbers_of(values: Any, prefix: str = "") -> dict[str, float]:

@@ -9,8 +9,9 @@ import panel as pn
 import panel_material_ui as pmui
 from typing_extensions import override
 
+from dashboard.tabs.area.opening import options_of
 from dashboard.tabs.area.panels import TIGHT, Now, Panel, button, digits
-from dashboard.tabs.area.valuesjob import Values
+from dashboard.tabs.area.valuesjob import Values, source_of
 from dashboard.tabs.parts import column, pane, text
 from dashboard.tabs.plot import Line, Plot
 
@@ -60,7 +61,9 @@ class ValuesPanel(Panel):
             output = acts.runtime.outputs / "area" / f"{stem}_{acts.desk.who}_reduced.h5"
 
         def begin() -> None:
-            self.values.start(facts.source, lambda: acts.desk.setup, output)
+            options = dict(options_of(acts.place, acts.desk.setup))
+            source = source_of(facts, options, live=acts.place.live)
+            self.values.start(source, lambda: acts.desk.setup, output)
             self.complain("")
 
         acts.act(begin, "values")
