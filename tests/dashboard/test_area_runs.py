@@ -90,7 +90,7 @@ def test_a_pixel_of_the_image_knows_its_module_row_and_column(facts: Facts, pict
     assert [panel._places.data[name] for name in ("rows", "columns")] == [[8], [12]]
     assert (places[8:11] == 0).all()
     y, x = 13, 4
-    assert np.unravel_index(int(places[y, x]) - 1, SHAPE) == (1, 18 - y, 11 - x)
+    assert [int(one) for one in np.unravel_index(int(places[y, x]) - 1, SHAPE)] == [1, 18 - y, 11 - x]
     assert ("module, row, column", "@value{custom}") in panel._hover.tooltips
     flat = Picture(picture.raw[0], picture.raw[0], "one panel")
     panel.fill(flat, None, Look(image="frame"))
