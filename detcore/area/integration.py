@@ -169,7 +169,7 @@ def find_centre(
     image
         (y, x), or (module, y, x) of a tiled `detector`: then it is assembled first.
     points, method
-        Picked points, or auto, rings.
+        Picked points, or auto, rings. A setup in the place of the points is taken as `setup`.
     good
         Boolean, shape of `image`: pixels that count, instead of the mask of `setup`.
     detector
@@ -179,6 +179,8 @@ def find_centre(
     **options
         `tilt`, `start`, `rings`.
     """
+    if isinstance(points, (Setup, str, os.PathLike)):  # as for `azimuthal`
+        points, setup = None, points
     if points is not None or method == "points":
         return centre.find_centre(np.zeros((1, 1)), points, "points", **options)
     frame = np.asarray(image)
