@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,8 +17,6 @@ from detcore.area.setup.setupfile import Setup
 from detcore.image import Panels, PixelMask, good_pixels
 
 if TYPE_CHECKING:
-    import os
-
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
 
