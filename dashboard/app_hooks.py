@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bokeh.settings import settings
+from bokeh.util.warnings import BokehUserWarning
 
 from dashboard import endpoints
 from dashboard.page import discover
@@ -28,6 +30,8 @@ def on_server_loaded(_: ServerContext) -> None:
     runtime.start()
     settings.resources = "server"  # whatever the environment says: no page may ask another host for its styles
     settings.perform_document_validation = False  # a walk over all models at each change; the tests look instead
+    # Panel's tables send their own style sheets back when they are first drawn; the server keeps those it has
+    warnings.filterwarnings("ignore", "reference already known", BokehUserWarning)
     discover()
     endpoints.watch_loop(runtime)
 

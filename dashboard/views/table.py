@@ -8,9 +8,16 @@ import pandas as pd
 import panel as pn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 PLAIN = {"type": "plaintext"}
+LINES = {"type": "textarea"}  # text, too
+WRAPPED = """
+:host .tabulator .tabulator-tableholder .tabulator-table .tabulator-row { height: auto !important; }
+:host .tabulator .tabulator-tableholder .tabulator-table .tabulator-row .tabulator-cell {
+  height: auto !important; white-space: pre-wrap !important; overflow-wrap: anywhere; line-height: 1.35;
+}
+"""
 COMPACT = """
 :host .tabulator { font-size: 13px !important; border: 0; }
 :host .tabulator .tabulator-tableholder .tabulator-table .tabulator-row { min-height: 24px !important; height: 26px !important; cursor: pointer; }
@@ -34,6 +41,8 @@ class Table:
         Called with the number of the clicked row.
     sortable
         Whether a click on a heading sorts the rows.
+    wrap
+        Data columns whose text goes on in the next line; rows are as high as they need then.
     """
 
     def __init__(
@@ -43,14 +52,15 @@ class Table:
         widths: Mapping[str, int] | None = None,
         on_click: Callable[[int], None] | None = None,
         sortable: bool = True,
+        wrap: Sequence[str] = (),
     ) -> None:
         self._columns = list(columns)
         self.widget = pn.widgets.Tabulator(
             pd.DataFrame({name: [] for name in columns}), titles=dict(columns), widths=dict(widths or {}), show_index=False,
             disabled=True, selectable=1, layout="fit_columns", sizing_mode="stretch_both", min_height=140, theme="materialize",
             sortable=sortable,
-            formatters=dict.fromkeys(columns, PLAIN), configuration={"headerTooltips": True, "placeholder": "Nothing found"},
-            stylesheets=[COMPACT],
+            formatters={name: LINES if name in wrap else PLAIN for name in columns}, configuration={"headerTooltips": True, "placeholder": "Nothing found"},
+            stylesheets=[COMPACT, WRAPPED] if wrap else [COMPACT],
         )  # fmt: skip
         self._on_click = on_click
         if on_click:

@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 from typing_extensions import override
 
-from dashboard.tabs.area.panels import TIGHT, UPLOAD, Acts, Now, Panel, button, digits
+from dashboard.tabs.area.panels import TIGHT, TOP, UPLOAD, Acts, Now, Panel, button, digits
 from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import text
 from detcore import area
@@ -60,7 +60,7 @@ class CentrePanel(Panel):
             name: NumberField(label, partial(self._typed, name), self.complain, width=width, empty="-")
             for name, (label, _, width) in FIELDS.items()
         }
-        self._pixel = NumberField("Pixel (µm)", self._sized, self.complain, width=100, empty="-")
+        self._pixel = NumberField("Pixel (µm)", self._sized, self.complain, width=122, empty="-")
         self._calibrant = pmui.Select(
             label="Calibrant", options=list(calibrants), value=calibrants[0] if calibrants else None, width=110, size="small",
             margin=(4, 4),
@@ -88,7 +88,9 @@ class CentrePanel(Panel):
             pn.FlexBox(self._calibrant, self._show, self._refine, self._tilt, **TIGHT),
             pn.FlexBox(self._import, self._export, **TIGHT),
         )
-        self.view = pn.Column(*rows, self.error, self._words, sizing_mode="stretch_both", margin=0, scroll="y-auto")
+        self.view = pn.Column(
+            *rows, self.error, self._words, sizing_mode="stretch_both", margin=0, styles=TOP, scroll="y-auto"
+        )
 
     # --- what the viewer does
 

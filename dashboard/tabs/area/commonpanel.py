@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 from typing_extensions import override
 
-from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel, button, digits
+from dashboard.tabs.area.panels import TIGHT, TOP, Acts, Now, Panel, button, digits
 from dashboard.tabs.parts import NUMBER, column, text
 from dashboard.views.table import Table
 from detcore import area
@@ -35,18 +35,29 @@ class CommonPanel(Panel):
         self._acts = acts
         self._shown: object = None
         self._presets: list[int] = []
-        self._frames = pmui.IntInput(label="Frames", value=30, start=3, end=500, width=70, **NUMBER)
+        self._frames = pmui.IntInput(label="Frames", value=30, start=3, end=500, width=80, **NUMBER)
         self._compare = button("Compare noise", self._compared, "each preset on the same frames", icon="compare_arrows")
         self._cancel = button("Cancel", lambda _: self._stop(), icon="cancel", visible=False)
         self._none = button("No common mode", lambda _: self._take(0), "take it out of the setup")
         self._default = button("Default", lambda _: self._take(None), "what the type of the detector recommends")
         self._words, self._advice = text(), text()
         self.table = Table(
-            COLUMNS, widths={"preset": 66, "noise": 104, "gain": 84}, on_click=self._clicked, sortable=False
+            COLUMNS,
+            widths={"preset": 66, "noise": 104, "gain": 84},
+            on_click=self._clicked,
+            sortable=False,
+            wrap=("meaning",),
         )
         bar = pn.FlexBox(self._frames, self._compare, self._cancel, self._none, self._default, **TIGHT)
         self.view = pn.Column(
-            bar, self.error, self._words, self._advice, column(self.table.widget), sizing_mode="stretch_both", margin=0
+            bar,
+            self.error,
+            self._words,
+            self._advice,
+            column(self.table.widget),
+            sizing_mode="stretch_both",
+            margin=0,
+            styles=TOP,
         )
 
     # --- what the viewer does

@@ -1,4 +1,4 @@
-"""The histogram of pixel values below the image: its two lines are the ends of the colours, or of a threshold of the mask."""
+"""The histogram of pixel values beside the image: its two lines are the ends of the colours, or of a threshold of the mask."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
-from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, HoverTool, LogTickFormatter, Range1d, Span
+from bokeh.models import (
+    BoxAnnotation,
+    ColumnDataSource,
+    CustomJS,
+    HoverTool,
+    LogTicker,
+    LogTickFormatter,
+    NoOverlap,
+    Range1d,
+    Span,
+)
 
+from dashboard.tabs.area.panels import TIGHT
 from dashboard.tabs.parts import COMPACT, NUMBER, pane
 from dashboard.views.push import push
 from dashboard.views.style import ACCENT, EXPECTED, MUTED, above, blank, digits, set_scale
@@ -25,6 +36,7 @@ SETTLED_MS = 200
 IDLE = 0.008  # of the axis: so far from its ends stand lines that are no limits
 BINS = 160
 SAMPLES = 1_000_000  # of pixels that are counted: the rest looks the same
+WIDTH = 178  # px, at least
 TAILS = 100_000  # of them tell where the axis ends
 
 
@@ -86,29 +98,32 @@ class Levels:
         self._quiet = False
         self._settling: Any = None
         self._shown: object = None
-        self.figure = plot = blank("Value of a pixel (ADU)", "Pixels", tools="xwheel_zoom,reset,save")
+        self.figure = plot = blank("Pixels", "Value of a pixel (ADU)", tools="ywheel_zoom,reset,save")
         plot.name = "area-levels"
-        plot.x_range, plot.y_range = Range1d(0, 1), Range1d(FLOOR, 10)
-        set_scale(plot, "y", log=True)
-        plot.yaxis.formatter = LogTickFormatter()
-        plot.xaxis.formatter = digits()
-        plot.xgrid.grid_line_color = None
+        plot.x_range, plot.y_range = Range1d(FLOOR, 10), Range1d(0, 1)
+        set_scale(plot, "x", log=True)
+        ticks = LogTicker(mantissas=[1], desired_num_ticks=3, num_minor_ticks=0)
+        plot.xaxis.update(ticker=ticks, formatter=LogTickFormatter(), major_label_policy=NoOverlap(min_distance=8))
+        plot.yaxis.update(formatter=digits(), major_label_policy=NoOverlap(min_distance=6))
+        plot.ygrid.grid_line_color = None
+        plot.min_width = 120
+        plot.title.update(text="Good pixels: drag lines", align="right")
         self.source = ColumnDataSource(
             {name: [] for name in ("left", "right", "top", "bottom", "count")}, name="area-levels"
         )
         bars = plot.quad(
             "left", "right", "top", "bottom", source=self.source, fill_color=ACCENT, fill_alpha=0.5, line_color=None
         )
-        tips = [("Values", "@left{0,0.[00]} to @right{0,0.[00]}"), ("Pixels", "@count{0,0}")]
+        tips = [("Values", "@bottom{0,0.[00]} to @top{0,0.[00]}"), ("Pixels", "@count{0,0}")]
         plot.add_tools(HoverTool(renderers=[bars], tooltips=tips))
         shade = {"fill_color": MUTED, "fill_alpha": 0.22, "line_color": None}
-        self._below, self._over = BoxAnnotation(right=0, **shade), BoxAnnotation(left=1, **shade)
-        style = {"dimension": "height", "line_color": EXPECTED, "line_width": 3, "editable": True}
+        self._below, self._over = BoxAnnotation(top=0, **shade), BoxAnnotation(bottom=1, **shade)
+        style = {"dimension": "width", "line_color": EXPECTED, "line_width": 3, "editable": True}
         self._low = Span(location=0, name="area-low", **style)
         self._high = Span(location=1, name="area-high", **style)
         for part in (self._below, self._over, self._low, self._high):
             plot.add_layout(part)
-        for line, box, side in ((self._low, self._below, "right"), (self._high, self._over, "left")):
+        for line, box, side in ((self._low, self._below, "top"), (self._high, self._over, "bottom")):
             line.js_on_change("location", CustomJS(args={"box": box, "side": side}, code="box[side] = cb_obj.location"))
             line.on_change("location", self._dragged)
         self._goal = pmui.RadioButtonGroup(options={"Colours": "colour", "Mask": "mask"}, value="colour", **COMPACT)
@@ -122,11 +137,11 @@ class Levels:
         self._highest = pmui.FloatInput(label="High %", value=99.7, start=0.0, end=100.0, step=0.1, **narrow)
         for name, widget in (("lowest", self._lowest), ("highest", self._highest)):
             widget.param.watch(lambda event, name=name: self._percentile(name, event.new), "value")
-        ends = pn.Row(self._lowest, self._highest, again, margin=0, styles={"align-items": "center"})
-        beside = pn.Column(self._goal, ends, width=178, margin=0)
-        self.view = pn.Row(
-            beside, pane(plot), sizing_mode="stretch_both", margin=0, min_height=128, styles={"flex": "0 0 21%"}
-        )
+        again_and_ends = pn.FlexBox(self._lowest, self._highest, again, **TIGHT)
+        self.view = pn.Column(
+            self._goal, again_and_ends, pane(plot), sizing_mode="stretch_both", margin=0, min_width=WIDTH,
+            styles={"flex": f"0 0 max({WIDTH}px, 17%)"},
+        )  # fmt: skip
 
     def _percentile(self, name: str, value: object) -> None:
         if isinstance(value, int | float) and not self._quiet:
@@ -158,7 +173,7 @@ class Levels:
                 return
             ends.append(float(f"{place:.5g}"))
         low, high = sorted(ends)
-        first, last = self.figure.x_range.reset_start, self.figure.x_range.reset_end
+        first, last = self.figure.y_range.reset_start, self.figure.y_range.reset_end
         if self.goal == "mask":  # a line that was left at the edge is no limit
             width = 2 * IDLE * (last - first)
             self._tell(low if low > first + width else None, high if high < last - width else None)
@@ -180,13 +195,13 @@ class Levels:
             self._place()
 
     def _place(self) -> None:
-        first, last = float(self.figure.x_range.reset_start or 0), float(self.figure.x_range.reset_end or 1)
+        first, last = float(self.figure.y_range.reset_start or 0), float(self.figure.y_range.reset_end or 1)
         low, high = self._now[self.goal]
         aside = IDLE * (last - first)  # at the very edge the mouse could not take them
         self._quiet = True
         for line, box, side, at in (
-            (self._low, self._below, "right", first + aside if low is None else low),
-            (self._high, self._over, "left", last - aside if high is None else high),
+            (self._low, self._below, "top", first + aside if low is None else low),
+            (self._high, self._over, "bottom", last - aside if high is None else high),
         ):
             if line.location != at:
                 line.location = at
@@ -194,7 +209,7 @@ class Levels:
                 setattr(box, side, at)
         self._quiet = False
 
-    def fill(self, edges: NDArray[np.float64], counts: NDArray[np.int64], label: str, words: str) -> None:
+    def fill(self, edges: NDArray[np.float64], counts: NDArray[np.int64], label: str) -> None:
         """Draw how many pixels have which value.
 
         Parameters
@@ -203,29 +218,24 @@ class Levels:
             See `counted`.
         label
             What the values are, with the unit.
-        words
-            Of which image.
         """
         if self._shown is edges:
             return
         self._shown = edges
         plot = self.figure
-        if plot.xaxis[0].axis_label != label:
-            plot.xaxis[0].axis_label = label
+        if plot.yaxis[0].axis_label != label:
+            plot.yaxis[0].axis_label = label
         bars = {
-            "left": edges[:-1], "right": edges[1:], "top": np.where(counts > 0, counts, FLOOR).astype(float),
-            "bottom": np.full(len(counts), FLOOR), "count": counts.astype(float),
+            "bottom": edges[:-1], "top": edges[1:], "right": np.where(counts > 0, counts, FLOOR).astype(float),
+            "left": np.full(len(counts), FLOOR), "count": counts.astype(float),
         }  # fmt: skip
         push(self.source, bars)
         if len(edges) > 1:
             room = 0.02 * float(edges[-1] - edges[0])
             ends = (float(edges[0]) - room, float(edges[-1]) + room)
-            if (plot.x_range.reset_start, plot.x_range.reset_end) != ends:
-                plot.x_range.update(start=ends[0], end=ends[1], reset_start=ends[0], reset_end=ends[1])
-            top = above(float(max(counts.max(initial=1), 1))) ** 1.06
-            if plot.y_range.reset_end != top:
-                plot.y_range.update(start=FLOOR, end=top, reset_start=FLOOR, reset_end=top)
-        title = f"Good pixels {words}: drag the lines"
-        if plot.title.text != title:
-            plot.title.text = title
+            if (plot.y_range.reset_start, plot.y_range.reset_end) != ends:
+                plot.y_range.update(start=ends[0], end=ends[1], reset_start=ends[0], reset_end=ends[1])
+            most = above(float(max(counts.max(initial=1), 1))) ** 1.06
+            if plot.x_range.reset_end != most:
+                plot.x_range.update(start=FLOOR, end=most, reset_start=FLOOR, reset_end=most)
         self._place()

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from dashboard.rows import Row, Rows
 from dashboard.tabs.area.drawn import WORDS, free_name, replaced
-from dashboard.tabs.area.panels import BUTTON, TIGHT, Acts, Now, Panel, button, digits
+from dashboard.tabs.area.panels import BUTTON, TIGHT, TOP, Acts, Now, Panel, button, digits
 from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import NUMBER, text
 from detcore.image import AnyOperation
@@ -48,15 +48,15 @@ class MaskPanel(Panel):
             "Redo", lambda _: acts.act(acts.desk.redo, "mask"), "do it again (Ctrl+Shift+Z)", icon="redo"
         )
         self._what = pmui.Select(
-            label="Add", options={label: name for name, label in STEPS.items()}, value="edges", width=164, **small
+            label="Add", options={label: name for name, label in STEPS.items()}, value="edges", width=178, **small
         )
-        self._width = pmui.IntInput(label="px", value=1, start=1, end=200, width=54, **NUMBER)
+        self._width = pmui.IntInput(label="px", value=1, start=1, end=200, width=60, **NUMBER)
         self._low = NumberField("From", lambda _: None, self.complain, width=76, empty="-")
         self._high = NumberField("To", lambda _: None, self.complain, width=76, empty="-")
         self._add = button("Add", lambda _: self._added(), "this operation at the end of the list", icon="add")
         self._what.param.watch(lambda _: self._fields(), "value")
         self._convention = pmui.Select(
-            label="In the file", options=CONVENTIONS, value="nonzero_bad", width=158, **small
+            label="In the file", options=CONVENTIONS, value="nonzero_bad", width=172, **small
         )
         self._file = button("From a file", lambda _: file(), "say first what its numbers mean", icon="folder_open")
         self._psana = pmui.CheckButtonGroup(options=list(PSANA), value=[], **BUTTON | {"sx": {
@@ -83,7 +83,15 @@ class MaskPanel(Panel):
             styles={"flex": "1 1 0"},
         )
         self.view = pn.Column(
-            line, more, self._options, self.error, self._counts, listed, sizing_mode="stretch_both", margin=0
+            line,
+            more,
+            self._options,
+            self.error,
+            self._counts,
+            listed,
+            sizing_mode="stretch_both",
+            margin=0,
+            styles=TOP,
         )
         self._fields()
 
@@ -193,8 +201,8 @@ class MaskPanel(Panel):
             return
         self.report(found.problems.get("mask", ""))
         self._list(now)
-        if found.raster is not None:
-            words = counts_of(found.counts, found.raster.size)
+        if found.raw is not None:
+            words = counts_of(found.counts, found.raw.size)
             if words != self._counts.text:
                 self._counts.text = words
 

@@ -35,6 +35,7 @@ UPLOAD: dict[str, Any] = {
 }
 TIGHT: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "align_items": "center"}
 WARN = "#d93636"
+TOP: dict[str, Any] = {"padding-top": "9px", "box-sizing": "border-box"}  # labels of fields stand above their frames
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.area.look import UNITS
-from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel
+from dashboard.tabs.area.panels import TIGHT, TOP, Acts, Now, Panel
 from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import COMPACT, NUMBER, column, pane
 from dashboard.tabs.plot import Line, Plot
@@ -42,7 +42,7 @@ class ProfilePanel(Panel):
         self._acts = acts
         self._drawn: object = None
         self._unit = pmui.RadioButtonGroup(options={"q": "q", "2θ": "2theta", "radius": "radius"}, value="q", **COMPACT)
-        self._bins = pmui.IntInput(label="Bins", value=BINS, start=1, end=20_000, width=64, **NUMBER)
+        self._bins = pmui.IntInput(label="Bins", value=BINS, start=1, end=20_000, width=72, **NUMBER)
         self._sectors = pmui.IntInput(label="Sectors", value=1, start=1, end=360, width=80, **NUMBER)
         self._polarization = NumberField("Polarisation", self._polarized, self.complain, width=118, empty="off")
         self._low = NumberField("From ADU", lambda value: self._set(threshold_low=value), self.complain, width=104)
@@ -72,7 +72,9 @@ class ProfilePanel(Panel):
         self._cake_place = column(pane(self.heat.figure))
         self._cake_place.visible = False
         parts = [] if wall else [bar]
-        self.view = pn.Column(*parts, self.error, self._profile, self._cake_place, sizing_mode="stretch_both", margin=0)
+        self.view = pn.Column(
+            *parts, self.error, self._profile, self._cake_place, sizing_mode="stretch_both", margin=0, styles=TOP
+        )
 
     # --- what the viewer does
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from dashboard.rows import Row, Rows
 from dashboard.tabs.area.drawn import WORDS, colour_of, replaced
-from dashboard.tabs.area.panels import TIGHT, Acts, Now, Panel, button, digits
+from dashboard.tabs.area.panels import TIGHT, TOP, Acts, Now, Panel, button, digits
 from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import column, pane
 from dashboard.tabs.plot import Line, Plot
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     "name": "ROI", "sum": "Sum", "mean": "Mean", "max": "Max", "x": "Centre x", "y": "Centre y", "n_valid": "Valid px",
 }  # fmt: skip
+NAME = 16  # letters in the title of a plot
 
 
 class RoiPanel(Panel):
@@ -65,6 +66,7 @@ class RoiPanel(Panel):
             plots,
             sizing_mode="stretch_both",
             margin=0,
+            styles=TOP,
         )
 
     # --- what the viewer does
@@ -187,10 +189,10 @@ class RoiPanel(Panel):
             self.columns.title(words)
             self.lines.title(words)
             return
-        for plot, key, axis in ((self.columns, "along_x", "columns"), (self.lines, "along_y", "rows")):
+        for plot, key, axis in ((self.columns, "along_x", "column"), (self.lines, "along_y", "row")):
             plot.show(key, *projections[key])
             plot.fit()
-            plot.title(f"{name}: mean of the {axis} {found.title}")
+            plot.title(f"{name if len(name) <= NAME else name[: NAME - 1] + '…'}: mean of each {axis}")
 
 
 def ends_of(threshold: Any) -> tuple[float | None, float | None]:

@@ -12,7 +12,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.area.desk import ENDING, Conflict, autosaves, target_of
-from dashboard.tabs.area.panels import TIGHT, UPLOAD, Now, Panel, button
+from dashboard.tabs.area.panels import TIGHT, TOP, UPLOAD, Now, Panel, button
 from dashboard.tabs.background import in_thread
 from dashboard.tabs.parts import COPY, text
 from detcore import area
@@ -43,7 +43,7 @@ class SetupPanel(Panel):
         self._asked = ""  # name of a file that may be replaced at the second click
         self._edits: list[Any] = []
         small: dict[str, Any] = {"size": "small", "margin": (4, 4)}
-        self._name = pmui.TextInput(label="Name", value="", placeholder="run12.yaml", width=190, max_length=80, **small)
+        self._name = pmui.TextInput(label="Name", value="", placeholder="run12.yaml", width=226, max_length=80, **small)
         self._save = button(
             "Save", self._saved, "as this name, in the folder for outputs", icon="save", variant="contained"
         )
@@ -52,7 +52,7 @@ class SetupPanel(Panel):
         self._upload.param.watch(self._uploaded, "value")
         self._what = pmui.Select(label="Export", options=list(FILES), value="Setup (YAML)", width=190, **small)
         self._convention = pmui.Select(
-            label="Numbers of the mask", options=CONVENTIONS, value="nxmx", width=140, **small
+            label="Numbers of the mask", options=CONVENTIONS, value="nxmx", width=172, **small
         )
         self._download = pmui.FileDownload(
             callback=self._made, filename="setup.yaml", label="Download", icon="download", size="small", variant="outlined",
@@ -71,15 +71,22 @@ class SetupPanel(Panel):
             label="Data set", value="", placeholder="found", width=150, max_length=300, **small
         )
         self._dataset.param.watch(lambda event: self._detector(dataset=str(event.new or "").strip() or None), "value")
-        self._restore = pmui.Select(label="Unsaved edits", options={"none": ""}, value="", width=230, **small)
+        self._restore = pmui.Select(label="Unsaved edits", options={"none": ""}, value="", width=226, **small)
         self._take = button(
             "Restore", self._restored, "go on with these edits; undo brings back what is there now", icon="restore"
         )
         self._state = text()
         self._command = pmui.TextAreaInput(
             label="The same on the command line",
-            sx={"& textarea": {"fontFamily": "monospace", "fontSize": "12px"}},
-            rows=2,
+            sx={
+                "& textarea": {
+                    "fontFamily": "monospace",
+                    "fontSize": "calc(0.86 * var(--dc-text, 14px))",
+                    "lineHeight": 1.4,
+                    "overflowWrap": "anywhere",
+                }
+            },
+            rows=4,
             size="small",
             sizing_mode="stretch_width",
             margin=(8, 4),
@@ -88,15 +95,15 @@ class SetupPanel(Panel):
         copy.js_on_click(args={"text": self._command}, code=COPY)
         self._yaml = pmui.TextAreaInput(
             label="The setup", rows=12, size="small", sizing_mode="stretch_both", margin=(8, 4), disabled=False,
-            sx={"& textarea": {"fontFamily": "monospace", "fontSize": "12px"}},
+            sx={"& textarea": {"fontFamily": "monospace", "fontSize": "calc(0.86 * var(--dc-text, 14px))", "height": "100% !important", "overflowY": "auto !important", "lineHeight": 1.4, "overflowWrap": "anywhere"}},
         )  # fmt: skip
         copied = button("Copy the setup", lambda _: None, icon="content_copy")
         copied.js_on_click(args={"text": self._yaml}, code=COPY)
         rows = (
             pn.FlexBox(self._name, self._save, self._load, self._upload, **TIGHT),
-            pn.FlexBox(self._what, self._convention, self._download, **TIGHT),
+            pn.FlexBox(self._what, self._convention, self._download, copied, copy, **TIGHT),
             pn.FlexBox(self._type, self._orientation, self._dataset, **TIGHT),
-            pn.FlexBox(self._restore, self._take, copied, copy, **TIGHT),
+            pn.FlexBox(self._restore, self._take, **TIGHT),
         )
         self.view = pn.Column(
             *rows,
@@ -106,6 +113,7 @@ class SetupPanel(Panel):
             self._yaml,
             sizing_mode="stretch_both",
             margin=0,
+            styles=TOP,
             scroll="y-auto",
         )
         self._picked(None)

@@ -163,7 +163,9 @@ class Tab(Editing):
         lower = self.lower_tabs(NARROW, flex="9 1 0")
         body = self.image.body()
         body.styles = {"flex": "1 1 0"}
-        left = column(self.image.bar, self.sketch.view, body, self.levels.view, flex="11 1 0")
+        # beside the image, not below: most detectors are as high as wide, and screens are wide
+        pictures = pn.Row(body, self.levels.view, sizing_mode="stretch_both", margin=0)
+        left = column(self.image.bar, self.sketch.view, pictures, flex="11 1 0")
         main = pn.Row(left, lower, sizing_mode="stretch_both", margin=0)
         top = pn.Row(*self.top.parts, self.headline.pane, self.dialogs, sizing_mode="stretch_width", margin=0)
         return pn.Column(top, self.message, self.people, main, sizing_mode="stretch_both", margin=(0, 8))
@@ -311,7 +313,7 @@ class Tab(Editing):
         self.image.picked(self.work.points)
         if evaluation.limits is None:
             return  # a shape is being dragged, or nothing is left
-        self.levels.fill(evaluation.edges, evaluation.histogram, f"Value of a pixel ({picture.unit})", evaluation.title)
+        self.levels.fill(evaluation.edges, evaluation.histogram, f"Value of a pixel ({picture.unit})")
         self.levels.show(evaluation.limits, self.threshold(), (look.lowest, look.highest))
 
     def _why(self) -> str:

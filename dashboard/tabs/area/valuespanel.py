@@ -10,12 +10,16 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.area.opening import options_of
-from dashboard.tabs.area.panels import TIGHT, Now, Panel, button, digits
+from dashboard.tabs.area.panels import TIGHT, TOP, Now, Panel, button, digits
 from dashboard.tabs.area.valuesjob import Values, source_of
 from dashboard.tabs.parts import column, pane, text
 from dashboard.tabs.plot import Line, Plot
 
 EVENT = "event"
+HOW = (
+    "Press Reduce: the sums of the ROIs, the profile and all else that the setup asks for are worked out for each event of"
+    " the run with this mask and this calibration, and drawn here while they come: against the event or against each other."
+)
 
 
 class ValuesPanel(Panel):
@@ -39,9 +43,11 @@ class ValuesPanel(Panel):
         lines = [Line("values", ""), Line("dots", "", kind="points")]
         self.plot = Plot("Event", "Value", lines, prefix="area")
         self.plot.figure.name = "area-event-values"
+        self._place = column(pane(self.plot.figure))
+        self._place.visible = False  # an empty plot says nothing
         bar = pn.FlexBox(self._start, self._cancel, self._keep, self._y, self._x, **TIGHT)
         self.view = pn.Column(
-            bar, self.error, self._words, column(pane(self.plot.figure)), sizing_mode="stretch_both", margin=0
+            bar, self.error, self._words, self._place, sizing_mode="stretch_both", margin=0, styles=TOP
         )
 
     def close(self) -> None:
@@ -87,10 +93,7 @@ class ValuesPanel(Panel):
         self.quiet = True
         self.report(values.problem)
         self._start.disabled, self._cancel.visible = values.running, values.running
-        words = (
-            values.words
-            or "Press Reduce: what the setup asks for is worked out for each event, and shown while it comes."
-        )
+        words = values.words or HOW
         if words != self._words.text:
             self._words.text = words
         keys = values.names()
@@ -103,6 +106,9 @@ class ValuesPanel(Panel):
             self._y.param.update(options=keys, value=wished)
             self._x.param.update(options=[EVENT, *keys], value=self._x.value if self._x.value in keys else EVENT)
         self.quiet = False
+        for part in (self._place, self._x, self._y):
+            if part.visible != bool(keys):
+                part.visible = bool(keys)
         if not keys:
             return
         self._draw(str(self._y.value), str(self._x.value))
