@@ -292,7 +292,7 @@ def test_the_histogram_makes_a_threshold(steady: Visit, source: Any, mean: np.nd
     high = next(value for value in ends if value is not None)
     low = next(value for value in seen.models("Span", "m.name == 'area-low' ? m.location : null") if value is not None)
     target = low + 0.4 * (high - low)
-    seen.drag(LEVELS, (high, 30), (target, 30), lambda: any(one.kind == "threshold" for one in autosaved(seen).mask))
+    seen.drag(LEVELS, (30, high), (30, target), lambda: any(one.kind == "threshold" for one in autosaved(seen).mask))
     setup = autosaved(seen)
     operation = next(one for one in setup.mask if one.kind == "threshold")
     assert operation.high == pytest.approx(target, rel=0.05)
@@ -430,6 +430,218 @@ def test_values_of_events_come_while_the_run_is_reduced(visit: Callable[..., Vis
     expect(seen.page.get_by_text(re.compile("^complete: 64 events"))).to_be_visible(timeout=WAIT_MS)
 
 
+# --- moved, resized, found, taken over: one more page
+
+
+@pytest.fixture(scope="module")
+def other(keep: Callable[..., Visit]) -> Visit:
+    return complete(keep(tab="area", size=DESK))
+
+
+def pixels(region: Any, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+    """Which pixels a region holds, by its definition and nothing of ours."""
+    y, x = np.indices(shape).astype(float)
+    if region.kind == "ellipse":
+        at = np.radians(region.angle)
+        dx, dy = x - region.x, y - region.y
+        along, across = dx * np.cos(at) + dy * np.sin(at), dy * np.cos(at) - dx * np.sin(at)
+        return np.asarray((along / region.a) ** 2 + (across / region.b) ** 2 < 1)
+    if region.kind == "annulus":
+        away = np.hypot(x - region.x, y - region.y)
+        return np.asarray((away >= region.inner) & (away < region.outer))
+    if region.kind == "polygon":
+        inside = np.zeros(shape, bool)
+        corners = region.vertices
+        for (ax, ay), (bx, by) in zip(corners, (*corners[1:], corners[0]), strict=True):
+            if ay != by:
+                inside ^= ((ay > y) != (by > y)) & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+        return inside
+    close = np.full(shape, np.inf)
+    for stroke_ in region.strokes:
+        for (ax, ay), (bx, by) in zip(stroke_[:-1] or stroke_, stroke_[1:] or stroke_, strict=True):
+            size = (bx - ax) ** 2 + (by - ay) ** 2
+            t = np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / size, 0, 1) if size else 0.0
+            close = np.minimum(close, np.hypot(x - ax - t * (bx - ax), y - ay - t * (by - ay)))
+    return close < region.radius
+
+
+def grip(region: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where a handle of a shape is, and where it is dragged."""
+    if region.kind == "ellipse":
+        return (region.x, region.y + region.b), (region.x, region.y + region.b + 25)
+    if region.kind == "annulus":
+        return (region.x + region.outer, region.y), (region.x + region.outer + 25, region.y)
+    if region.kind == "polygon":
+        x, y = region.vertices[-1]
+        return (x, y), (x + 8, y + 25)
+    x, y = region.strokes[0][0]
+    return (x + region.radius, y), (x + region.radius + 12, y)
+
+
+def inside_of(region: Any) -> tuple[float, float]:
+    """A place that the mouse can take a shape at, away from its handles."""
+    if region.kind == "annulus":
+        middle = (region.inner + region.outer) / 2
+        at = np.radians(20)
+        return region.x + middle * np.cos(at), region.y + middle * np.sin(at)
+    if region.kind == "polygon":
+        x, y = np.mean(region.vertices, axis=0)
+        return float(x), float(y)
+    if region.kind == "brush":
+        return tuple(region.strokes[0][len(region.strokes[0]) // 2])
+    return region.x, region.y
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("Ellipse", [(560, 150), (650, 210)]),
+        ("Polygon", [(120, 480), (220, 480), (220, 560), (120, 560)]),
+        ("Ring", [(580, 480), (580, 540)]),
+        ("Brush", [(80, 120), (120, 150), (170, 150)]),
+    ],
+)
+def test_shapes_are_moved_and_resized(name: str, places: list[tuple[float, float]], other: Visit, source: Any) -> None:
+    seen, shape = other, source.detector().image_shape
+    seen.panel("Mask")
+    before = autosaved(seen).mask
+    if name == "Polygon":
+        tool(seen, name)
+        for place in places:
+            seen.page.mouse.click(*seen.spot(IMAGE, *place))
+            seen.page.wait_for_timeout(350)
+        seen.page.keyboard.press("Enter")
+    else:
+        draw(seen, name, *places)
+    setup = edited(seen, lambda setup: len(setup.mask) == len(before) + 1, f"{name} was not drawn")
+    seen.page.keyboard.press("Escape")
+    seen.page.get_by_role("button", name="Select", exact=True).click()
+    first = setup.mask[-1].region
+    x, y = inside_of(first)
+    seen.page.mouse.click(*seen.spot(IMAGE, x, y))
+    seen.page.wait_for_timeout(300)
+    stroke(seen, (x, y), (x - 30, y + 20))
+    setup = edited(seen, lambda setup: setup.mask[-1].region != first, f"{name} was not moved")
+    moved = setup.mask[-1].region
+    wanted = first.moved(-30, 20)
+    for side in ("x0", "y0", "x1", "y1"):
+        assert getattr(moved.bounding_box, side) == pytest.approx(getattr(wanted.bounding_box, side), abs=2)
+    stroke(seen, *grip(moved))
+    setup = edited(seen, lambda setup: setup.mask[-1].region != moved, f"{name} was not resized")
+    region = setup.mask[-1].region
+    assert pixels(region, shape).sum() > pixels(moved, shape).sum() + 50
+    rest = ~good_pixels(area.masked(source.detector(), setup.with_(mask=setup.mask[:-1])))
+    raster = ~good_pixels(area.masked(source.detector(), setup))
+    np.testing.assert_array_equal(raster, rest | pixels(region, shape))
+    seen.until(lambda: masked_text(seen) == raster.sum(), "the page counts other pixels")
+
+
+def test_the_cake_is_that_of_the_library(other: Visit, source: Any, mean: np.ndarray[Any, Any]) -> None:
+    seen = other
+    setup = autosaved(seen)
+    seen.panel("Profile")
+    seen.page.get_by_role("button", name="Cake", exact=True).click()
+    seen.until(lambda: seen.titled("Cake of mean of 64"))
+    section = setup.azimuthal.model_copy(update={"sectors": 90})
+    good = good_pixels(area.masked(source.detector(), setup))
+    wanted = area.azimuthal(mean.astype(np.float32), setup.with_(azimuthal=section), good=good)["intensity"].values
+    script = "m.name == 'area-cake' ? Array.from(m.data.image[0] ?? []) : null"
+
+    def drawn() -> np.ndarray[Any, Any]:
+        found = next(each for each in seen.models("ColumnDataSource", script) if each is not None)
+        return np.array([np.nan if each is None else each for each in found], float)
+
+    seen.until(lambda: drawn().size == wanted.size)
+    np.testing.assert_allclose(drawn().reshape(wanted.shape), wanted, rtol=2e-3, atol=2e-3)
+    seen.page.get_by_role("button", name="Profile", exact=True).last.click()
+
+
+def test_rings_are_fitted_and_a_poni_file_goes_out_and_in(other: Visit, source: Any, tmp_path: Path) -> None:
+    seen = other
+    x, y = expected().scene.centre
+    seen.panel("Centre")
+    seen.type_in("Centre x (px)", f"{x + 3}")
+    edited(seen, lambda setup: setup.geometry.x == pytest.approx(x + 3), "typed in vain")
+    seen.button("Fit rings: robust, all rings that are found around the centre there is")
+    setup = edited(seen, lambda setup: abs(setup.geometry.x - x) < 0.5, "the rings were not fitted")
+    assert setup.geometry.y == pytest.approx(y, abs=0.5)
+    with seen.page.expect_download(timeout=WAIT_MS) as download:
+        seen.page.get_by_role("button", name="Export .poni").click()
+    download.value.save_as(tmp_path / "out.poni")
+    words = (tmp_path / "out.poni").read_text()
+    again = area.poni_geometry(words, source.detector().image_shape, "out.poni")
+    for name in ("x", "y", "distance", "energy"):
+        assert getattr(again, name) == pytest.approx(getattr(setup.geometry, name), rel=1e-6), name
+    seen.type_in("Distance (mm)", "71")
+    edited(seen, lambda setup: setup.geometry.distance == pytest.approx(0.071), "typed in vain")
+    chooser = seen.page.locator("input[type=file][accept*='.poni']").first
+    chooser.set_input_files({"name": "out.poni", "mimeType": "text/plain", "buffer": words.encode()})
+    taken = edited(seen, lambda now: now.geometry.distance == pytest.approx(again.distance), "not imported")
+    assert (taken.geometry.x, taken.geometry.y) == pytest.approx((setup.geometry.x, setup.geometry.y), abs=1e-4)
+
+
+def written(seen: Visit) -> Any:
+    """The setup as the panel Set-up writes it."""
+    return area.Setup.from_yaml(seen.page.get_by_label("The setup", exact=True).input_value() or "rois: []")
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_hostile_names_are_text_and_edits_are_restored(other: Visit, visit: Callable[..., Visit]) -> None:
+    seen = other
+    setup = autosaved(seen)
+    asked: list[str] = []
+    seen.page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    named = setup.with_(
+        rois=(setup.rois[0].model_copy(update={"name": HOSTILE}), *setup.rois[1:]),
+        mask=(setup.mask[0].model_copy(update={"name": HOSTILE}), *setup.mask[1:]),
+    )
+    seen.panel("Set-up")
+    chooser = seen.page.locator("input[type=file][accept*='.yaml']").first
+    chooser.set_input_files({"name": "x.yaml", "mimeType": "text/yaml", "buffer": named.to_yaml().encode()})
+    edited(seen, lambda now: now.rois[0].name == HOSTILE, "not taken")
+    for panel in ("Mask", "ROIs"):
+        seen.panel(panel)
+        expect(seen.page.get_by_text(HOSTILE, exact=True).first).to_be_visible(timeout=WAIT_MS)
+    seen.page.get_by_text(HOSTILE, exact=True).first.click()
+    seen.until(lambda: any(HOSTILE[:10] in label for label in seen.headline()))
+    held = autosaved(seen)
+    again = complete(visit(tab="area", panel="setup", size=DESK))
+    again.button("Restore: go on with these edits; undo brings back what is there now")
+    again.until(lambda: written(again) == held, "the edits were not restored")
+    seen.panel("Set-up")
+    seen.type_in("Name", f"{HOSTILE}.yaml")
+    seen.button("Save: as this name, in the folder for outputs")
+    seen.page.wait_for_timeout(1000)
+    assert asked == []
+    assert seen.page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "form"), [("Lines for DIALS", "dials"), ("Lines for XDS", "xds"), ("Lines for CrystFEL", "crystfel"), ("Producer configuration", "")]
+)  # fmt: skip
+def test_exports_for_others_are_those_of_the_library(
+    label: str, form: Any, other: Visit, source: Any, tmp_path: Path
+) -> None:
+    seen = other
+    seen.panel("Set-up")
+    setup = written(seen)
+    seen.page.get_by_role("combobox", name="Export").click()
+    seen.page.get_by_text(label, exact=True).last.click()
+    seen.page.wait_for_timeout(500)
+    with seen.page.expect_download(timeout=WAIT_MS) as download:
+        seen.page.get_by_role("button", name="Download").click()
+    download.value.save_as(tmp_path / "out")
+    words = (tmp_path / "out").read_text()
+    assert len(words) > 100
+    if form:
+        assert words == area.mask_lines(area.masked(source.detector(), setup), form, operations=setup.mask)
+    else:
+        assert words == area.producer_text({setup.detector.name or "detector": setup})[0]
+        assert area.producer_from_text(words)
+
+
 # --- images and screens
 
 
@@ -482,7 +694,7 @@ def test_it_fills_every_screen(visit: Callable[..., Visit]) -> None:
         assert page[0] <= page[1]
         boxes = shown(seen)
         assert len(boxes) == 4
-        assert all(box["height"] >= 90 and box["width"] >= 300 for box in boxes)
+        assert all(box["height"] >= 90 and box["width"] >= 150 for box in boxes)
         assert max(box["bottom"] for box in boxes) <= size[1]
 
 
