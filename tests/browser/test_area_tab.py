@@ -381,6 +381,7 @@ def test_a_setup_is_saved_and_loaded_again(visit: Callable[..., Visit], server: 
     words = shlex.split(again.page.get_by_label("The same on the command line").input_value())
     assert words[:5] == ["detcore", "area", "reduce", "--setup", str(path)]
     # a shape is still a shape that can be moved
+    again.page.wait_for_timeout(1000)  # the image takes its place
     again.page.get_by_role("button", name="Select", exact=True).click()
     again.page.mouse.click(*again.spot(IMAGE, 530, 530))
     stroke(again, (530, 530), (480, 480))

@@ -107,7 +107,7 @@ class Levels:
         plot.yaxis.update(formatter=digits(), major_label_policy=NoOverlap(min_distance=6))
         plot.ygrid.grid_line_color = None
         plot.min_width = 120
-        plot.title.update(text="Good pixels: drag lines", align="right")
+        plot.title.update(text="Drag the lines", align="right")
         self.source = ColumnDataSource(
             {name: [] for name in ("left", "right", "top", "bottom", "count")}, name="area-levels"
         )
