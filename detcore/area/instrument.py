@@ -14,7 +14,7 @@ from detcore.area.detector import Detector
 from detcore.area.images.commonmode import correct
 from detcore.area.images.droplets import find_droplets
 from detcore.area.images.presets import preset
-from detcore.area.images.roi import roi_statistics
+from detcore.area.images.roi import project, roi_statistics
 from detcore.area.reductions import Average
 from detcore.area.source import open_files, probe
 from detcore.core.parameters import Parameters
@@ -60,6 +60,7 @@ def warm() -> None:
             wanted.merge(state, wanted.empty(chunk))
             wanted.finalize(state)
         roi_statistics(frames[0], None, np.ones((4, 6), np.uint8))
+        project(frames[0], good=np.ones((4, 6), np.uint8))
         find_droplets(frames[0], 5, 3)
     for number in (46, 6):
         correct(np.zeros(SMALL, np.float32), preset(number, "epix100").steps, noise=np.ones(SMALL[1:], np.float32))

@@ -319,6 +319,6 @@ def warm() -> None:
     """Compile what the first profile and the first centre need."""
     geometry = Geometry(x=3, y=4, distance=0.1, energy=10, pixel_size=(1e-4, 1e-4))
     for dtype in (np.uint16, np.float32):
-        azimuthal(np.ones((8, 9), dtype), geometry, bins=3, sectors=2)
+        azimuthal(np.ones((8, 9), dtype), geometry, good=np.ones((8, 9), np.bool_), bins=3, sectors=2)
     y, x = np.indices((48, 48))
     find_centre(100 * np.exp(-((np.hypot(x - 24, y - 24) - 12) ** 2) / 4))

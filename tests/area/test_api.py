@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from detcore import area
+from detcore.area.images import azimuthalkernels, dropletkernels, roikernels, runningkernels
 from detcore.core.source import instruments, open_source
 from detcore.image import PixelMask
 
@@ -139,4 +140,8 @@ def test_the_viewers_reduction():
 
 
 def test_kernels_are_warm():
+    """None that the first look at a run needs is left to be compiled then."""
     area.INSTRUMENT.warm()
+    needed = [azimuthalkernels.leave_out, azimuthalkernels.scatter, roikernels.projections, roikernels.statistics_whole]
+    needed += [roikernels.statistics_real, dropletkernels.find, runningkernels.add_whole, runningkernels.add_real]
+    assert [kernel.__name__ for kernel in needed if not kernel.signatures] == []
