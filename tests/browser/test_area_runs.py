@@ -97,6 +97,24 @@ def test_a_tiled_detector(visit: Callable[..., Visit], runs: Server, quad: Any) 
     expect(seen.page.get_by_text("epix10kquad").first).to_be_visible()
 
 
+def test_a_mask_from_a_file_has_the_convention_that_is_declared(
+    visit: Callable[..., Visit], runs: Server, folder: Path, quad: Any
+) -> None:
+    path, raw, (rows, columns) = quad
+    good = np.ones((int(rows.max()) + 1, int(columns.max()) + 1), np.uint8)
+    good[100:180, 300:400] = 0
+    np.save(folder / "good.npy", good)
+    wanted = 100 * (good[rows, columns] == 0).mean()
+    seen = visit(on=runs, tab="area", path=str(path), calibrate="false", panel="mask", size=DESK)
+    seen.until(lambda: seen.headline().get("Averaged") == str(len(raw)), "the averages did not come")
+    seen.page.get_by_role("combobox", name="In the file").click()
+    seen.page.get_by_text("Not 0 is good", exact=True).last.click()
+    seen.page.get_by_role("button", name="From a file").click()
+    seen.page.locator(".entry", has_text="good.npy").dblclick()
+    seen.until(lambda: seen.headline()["Masked"] == f"{wanted:.2f}%", "not these pixels are masked")
+    expect(seen.page.get_by_text("good.npy, nonzero_good").first).to_be_visible()
+
+
 def test_a_folder_that_fills(visit: Callable[..., Visit], runs: Server, folder: Path) -> None:
     """Averages follow what is written, the age of the data is told, and Reduce goes on with what comes."""
     rng = np.random.default_rng(0)

@@ -256,5 +256,5 @@ def is_number(words: str) -> bool:
 def text_of(words: str) -> Any:
     """Return a short label."""
     label = text()
-    label.text, label.sizing_mode, label.width = words, "fixed", 48
+    label.text, label.sizing_mode, label.width, label.height = words, "fixed", 48, 24
     return label
