@@ -294,6 +294,7 @@ def test_data_and_reference_are_chosen_with_the_mouse(
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "counts.json").write_text("{}")
     seen = visit(on=yard[0])
+    expect(seen.page.get_by_text("Nothing is chosen")).to_be_visible(timeout=WAIT_MS)
     seen.page.get_by_role("button", name="Data").click()
     seen.page.locator(".entry", has_text=folder.name).dblclick()
     entries = seen.page.locator(".entry .name")
