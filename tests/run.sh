@@ -75,9 +75,7 @@ say "linters"
 python -m poethepoet lint
 say "tests"
 [ $# = 0 ] || exec python -m pytest "$@"
-# What needs a browser comes after the rest: it is slow to answer while kernels are compiled.
+# What needs a browser runs alone, so that nothing is late because of another test.
 python -m pytest --numprocesses auto --dist loadfile -m "not browser" || failed=1
-# Two browsers on a small machine can make a page late: what failed beside another test has to pass alone.
-python -m pytest --numprocesses auto --dist loadfile -m browser ||
-  python -m pytest --last-failed --last-failed-no-failures none -m browser || failed=1
+python -m pytest -m browser || failed=1
 [ -z "${failed:-}" ] || stop "tests failed; see above"
