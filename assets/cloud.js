@@ -246,6 +246,7 @@ export function render({ model }) {
   function rest() {
     clearTimeout(resting);
     resting = setTimeout(() => {
+      if (animation) return; // a turn whose frames come late is still a turn
       moving = false;
       stats.thin = 1;
       ask();
@@ -260,7 +261,7 @@ export function render({ model }) {
     const to = { yaw, pitch, zoom: size[0] ? fit(yaw, pitch) / fit(home, tilt) : 1, right: 0, up: 0 };
     cam.view = name;
     mark();
-    cancelAnimationFrame(animation);
+    halt();
     if (!smooth || matchMedia("(prefers-reduced-motion: reduce)").matches) {
       Object.assign(cam, to);
       return ask();
@@ -270,10 +271,16 @@ export function render({ model }) {
     const step = (now) => {
       const t = clamp(0, (now - started) / 280, 1), soft = t * t * (3 - 2 * t);
       for (const name of Object.keys(to)) cam[name] = from[name] + (to[name] - from[name]) * soft;
+      animation = t < 1 ? requestAnimationFrame(step) : 0;
       move();
-      if (t < 1) animation = requestAnimationFrame(step);
     };
     animation = requestAnimationFrame(step);
+    move(); // from now on, not from the first frame
+  }
+
+  function halt() {
+    cancelAnimationFrame(animation);
+    animation = 0;
   }
 
   let told = "";
@@ -303,7 +310,7 @@ export function render({ model }) {
   }
 
   function loose() {
-    cancelAnimationFrame(animation);
+    halt();
     cam.view = "";
     mark();
     move();

@@ -98,6 +98,8 @@ class FileBrowser(pn.custom.JSComponent):
         Called with the chosen paths, checked again, and whether to follow them live.
     suffixes
         Endings of the files to show.
+    start
+        The folder that is listed first; None for the roots, or for the only one.
     """
 
     shown = param.Dict(default={}, doc="The list as sent to the page; see `_show`.")
@@ -110,13 +112,14 @@ class FileBrowser(pn.custom.JSComponent):
         roots: Roots,
         on_choose: Callable[[tuple[Path, ...], bool], None],
         suffixes: tuple[str, ...] = (),
+        start: Path | None = None,
         **params: Any,
     ) -> None:
         super().__init__(**params)  # type: ignore[no-untyped-call]
         self._roots, self._on_choose, self._suffixes = roots, on_choose, suffixes
         self._number = 0
         self._listing = Listing(None, ())
-        self.go(roots.paths[0] if len(roots.paths) == 1 else None)
+        self.go(start or (roots.paths[0] if len(roots.paths) == 1 else None))
 
     def go(self, folder: Path | None) -> None:
         """List another folder."""
@@ -125,6 +128,11 @@ class FileBrowser(pn.custom.JSComponent):
         except OSError as error:
             self._listing = Listing(self._listing.folder, self._listing.entries, str(error))
         self._show()
+
+    def look_again(self, roots: Roots) -> None:
+        """List the same folder as it is now; `roots` is what may be read by now."""
+        self._roots = roots
+        self.go(self._listing.folder)
 
     def _handle_msg(self, data: Any) -> None:
         # A page may send anything. It knows entries only by their place in the list that it was sent last.

@@ -91,6 +91,11 @@ class Runtime:
         return Roots.of((*(self.settings.roots or (self.settings.cache / "demo",)), *written))
 
     @property
+    def home(self) -> Path | None:
+        """Where one begins to look for files; None for the list of the roots, when several are configured."""
+        return self.roots.paths[0] if len(self.settings.roots) <= 1 else None
+
+    @property
     def outputs(self) -> Path:
         """The folder for files that viewers write; there as soon as there is one."""
         return self.settings.cache / "outputs"

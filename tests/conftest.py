@@ -40,6 +40,12 @@ def shared() -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the examples of a Hypothesis test share, and no other module."""
+    return tmp_path_factory.mktemp("own")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium of this machine, else Playwright's own; one for all tests, which Playwright allows once in a thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -107,21 +108,32 @@ class BaseTab:
 
     def choose(self, label: str, icon: str, role: str) -> pmui.Button:
         """Return a button that opens the file browser, for the data or for what it is compared with."""
-        return self.button(label, icon, lambda _: self._open_dialog(role))
+        title = "What to show" if role == "path" else "What to compare with"
+        return self.button(label, icon, lambda _: self.open_dialog(role, title))
 
-    def _open_dialog(self, role: str) -> None:
+    def open_dialog(self, role: str, title: str) -> None:
         """Show the files; the dialog is made when it is first wanted, because most viewers never do."""
         if role not in self._choosers:
             chosen = partial(self.chosen, role)
-            self._choosers[role] = Chooser(self.runtime.roots, self.endings_of(role), chosen, self.nothing(role))
+            self._choosers[role] = Chooser(
+                lambda: self.runtime.roots, self._folder(), self.endings_of(role), chosen, self.nothing(role)
+            )
         shown = ", ".join(self.place.path.split("|")) if self.place.path else "the demo"
         lines = [f"Shown: {shown}" + (", followed live" if self.place.live else "")]
         if reference := getattr(self.place, "reference", ""):
             lines.append(f"Reference: {reference.replace('|', ', ')}")
         chooser = self._choosers[role]
-        chooser.open("What to show" if role == "path" else "What to compare with", lines)
+        chooser.open(title, lines)
         if chooser.view not in self.dialogs:
             self.dialogs.append(chooser.view)  # open already: a change before its first drawing would be lost
+
+    def _folder(self) -> Path | None:
+        """Return the folder of what is shown, because what one looks for next is often near."""
+        for path in self.paths()[:1]:
+            with suppress(OSError):
+                place = self.runtime.roots.resolve(path)
+                return place if place.is_dir() else place.parent
+        return self.runtime.home
 
     def endings_of(self, role: str) -> tuple[str, ...]:  # noqa: ARG002 - for those that take other files as reference
         """Return the endings of the files that can be chosen for a role."""

@@ -78,7 +78,9 @@ class Chooser:
     Parameters
     ----------
     roots
-        Where one may look.
+        Asked at each opening where one may look.
+    start
+        The folder that is listed first; None for the roots.
     endings
         Of the files that can be chosen.
     chosen
@@ -88,13 +90,13 @@ class Chooser:
     """
 
     def __init__(
-        self, roots: Roots, endings: tuple[str, ...], chosen: Callable[[tuple[Path, ...], bool], None],
-        clear: Callable[[], None] | None = None,
+        self, roots: Callable[[], Roots], start: Path | None, endings: tuple[str, ...],
+        chosen: Callable[[tuple[Path, ...], bool], None], clear: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
-        self._chosen, self._clear = chosen, clear
-        browser = FileBrowser(roots, self._choose, endings, sizing_mode="stretch_both", min_height=420)
+        self._roots, self._chosen, self._clear = roots, chosen, clear
+        self._files = FileBrowser(roots(), self._choose, endings, start, sizing_mode="stretch_both", min_height=420)
         self._words = text()
-        parts: list[Any] = [self._words, browser]
+        parts: list[Any] = [self._words, self._files]
         if clear is not None:
             parts.append(pmui.Button(label="Nothing", size="small", variant="outlined", on_click=self._forget))
         self.view = pmui.Dialog(
@@ -114,4 +116,5 @@ class Chooser:
     def open(self, title: str, lines: Sequence[str]) -> None:
         """Show the dialog, and what is chosen now."""
         self._words.text = "\n".join(lines)
+        self._files.look_again(self._roots())
         self.view.param.update(title=title, open=True)

@@ -87,7 +87,7 @@ class Tab:
         if self.parameters.junk:
             session.notify(HOSTILE, "error")
         self.files = tuple(map(str, runtime.demo(self.name) or runtime.roots.paths[:1]))
-        self.feeds_of, self.roots = runtime.feeds, runtime.roots
+        self.feeds_of, self.roots, self.home = runtime.feeds, runtime.roots, runtime.home
         self._open()
         self.source = ColumnDataSource({"image": [np.zeros((201, 56), np.uint8)], "number": [0]})
         self.more = pn.widgets.Button(name="More steps")
@@ -98,7 +98,9 @@ class Tab:
             msg = "no view today <b>really</b>"
             raise ValueError(msg)
         if self.parameters.files:
-            return FileBrowser(self.roots, self._chosen, (".root",), sizing_mode="stretch_both", min_height=300)
+            return FileBrowser(
+                self.roots, self._chosen, (".root",), self.home, sizing_mode="stretch_both", min_height=300
+            )
         plot = figure(sizing_mode="stretch_both", min_height=200, name=f"plot-{self.name}")
         plot.image("image", source=self.source, x=0, y=0, dw=56, dh=201, palette="Viridis256")
         return pn.Column(self.more, pn.pane.Bokeh(plot, sizing_mode="stretch_both"), sizing_mode="stretch_both")

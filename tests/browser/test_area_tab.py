@@ -331,6 +331,7 @@ def test_the_centre_is_found_from_clicked_points(visit: Callable[..., Visit]) ->
     x, y = expected().scene.centre
     radius = expected().radii[0]
     seen.button("Pick points: click several places of one ring on the image, or the centre itself")
+    expect(seen.page.get_by_role("button", name="Point", exact=True)).to_have_attribute("aria-pressed", "true")
     for angle in (20, 100, 170, 250, 320):
         at = np.radians(angle)
         seen.page.mouse.click(*seen.spot(IMAGE, x + radius * np.cos(at), y + radius * np.sin(at)))

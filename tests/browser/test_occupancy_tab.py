@@ -303,8 +303,8 @@ def test_data_and_reference_are_chosen_with_the_mouse(
     seen.until(lambda: f"{folder.name}/{spills[1].name}" in unquote(seen.page.url))
     one = int(occupancy.reduce(spills[1:2])["hits"].sum())
     seen.until(lambda: int(channels(seen, "hits").sum()) == one)
-    seen.page.get_by_role("button", name="Reference").click()
-    seen.page.locator(".entry:visible", has_text=folder.name).dblclick()
+    seen.page.get_by_role("button", name="Reference").click()  # what is shown is near
+    expect(seen.page.get_by_text("What to compare with")).to_be_visible()
     seen.page.locator(".entry:visible", has_text="counts.json").wait_for()
     seen.page.locator(".entry:visible", has_text=spills[0].name).dblclick()
     seen.until(lambda: f"reference={folder.name}/{spills[0].name}" in unquote(seen.page.url))

@@ -645,7 +645,7 @@ def test_the_list_renames_switches_orders_and_deletes(desk: Desk) -> None:
     desk.holds(pixels(one) | pixels(two))
     rows.nth(1).get_by_role("checkbox").click()
     desk.holds(pixels(two))
-    assert [item["on"] for item in desk.said["items"]] == [True, False]
+    desk.until(lambda: [item["on"] for item in desk.said["items"]] == [True, False], "switched off")
     rows.nth(1).focus()
     page.keyboard.press("Alt+ArrowUp")
     desk.until(lambda: desk.said["items"][0]["id"] == "i1", "moved with the keyboard")

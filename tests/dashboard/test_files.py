@@ -143,3 +143,26 @@ def test_a_name_that_is_not_text_can_be_chosen(tree: Path) -> None:
     assert shown(made) == ["c.root", "??.root"]
     say(made, do="choose", which=[1], live=False)
     assert chosen == [((Path(odd),), False)]
+
+
+def test_it_begins_where_it_is_told_and_other_roots_are_one_step_up(tree: Path) -> None:
+    made = FileBrowser(Roots.of([tree / "exp1", tree / "exp10"]), lambda *_: None, (".root",), tree / "exp1" / "run")
+    assert shown(made) == ["c.root"]
+    assert made.shown["crumbs"] == ["exp1", "run"]
+    say(made, do="up", to=-1)
+    assert shown(made) == [str(tree / "exp1"), str(tree / "exp10")]
+
+
+def test_a_start_that_is_not_inside_shows_nothing(tree: Path) -> None:
+    made = FileBrowser(Roots.of([tree / "exp1"]), lambda *_: None, (".root",), tree / "secret")
+    assert shown(made) == []
+    assert "outside the data roots" in made.shown["message"]
+
+
+def test_looking_again_shows_new_files_and_new_roots(tree: Path) -> None:
+    made, _ = browser(tree, "exp1")
+    (tree / "exp1" / "new.root").write_text("")
+    made.look_again(Roots.of([tree / "exp1", tree / "exp10"]))
+    assert "new.root" in shown(made)
+    say(made, do="up", to=-1)
+    assert shown(made) == [str(tree / "exp1"), str(tree / "exp10")]

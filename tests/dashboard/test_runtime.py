@@ -110,6 +110,18 @@ def test_with_roots_no_demo_is_written(tmp_path: Path, monkeypatch: pytest.Monke
     assert made.roots.paths == (tmp_path.resolve(),)
 
 
+def test_files_are_looked_for_in_the_only_root_whatever_viewers_have_written(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "cache" / "outputs").mkdir(parents=True)
+    (tmp_path / "cache" / "outputs" / "a.yaml").write_text("")
+    one = Runtime(Settings(roots=(tmp_path / "runs",), cache=tmp_path / "cache"))
+    two = Runtime(Settings(roots=(tmp_path / "runs", tmp_path / "more"), cache=tmp_path / "cache"))
+    demo = Runtime(Settings(cache=tmp_path / "cache"))
+    assert [len(each.roots.paths) for each in (one, two, demo)] == [2, 3, 2]
+    assert (one.home, two.home, demo.home) == ((tmp_path / "runs").resolve(), None, (tmp_path / "cache/demo").resolve())
+
+
 def test_one_broken_instrument_is_a_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def bad(folder: Path) -> None:
         msg = "no compiler"

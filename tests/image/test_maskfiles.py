@@ -248,8 +248,8 @@ def test_edf_that_is_no_mask(tmp_path: Path, header: str, message: str) -> None:
 
 @given(st.sampled_from([b"II*\0", b"MM\0*\0\0\0\x08", b"{ a = 1 ;", b"# NDIM 2\n", b"1 0 "]), st.binary(max_size=120))
 @settings(max_examples=400, deadline=None)
-def test_any_content_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz"
+def test_any_content_is_read_or_refused(own_folder: Path, start: bytes, rest: bytes) -> None:
+    path = own_folder / "fuzz"
     path.write_bytes(start + rest)
     try:
         read_pixel_mask(path, convention="nonzero_bad", modules=True)
@@ -259,8 +259,8 @@ def test_any_content_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory
 
 @given(st.integers(0, 200), st.integers(0, 255))
 @settings(max_examples=200, deadline=None)
-def test_any_changed_byte_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, at: int, value: int) -> None:
-    path = tmp_path_factory.getbasetemp() / "changed"
+def test_any_changed_byte_is_read_or_refused(own_folder: Path, at: int, value: int) -> None:
+    path = own_folder / "changed"
     content = bytearray(tiff())
     content[at % len(content)] = value
     path.write_bytes(content)

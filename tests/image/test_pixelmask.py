@@ -338,8 +338,8 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path, content: bytes, m
 
 @given(st.binary(max_size=200))
 @settings(max_examples=300, deadline=None)
-def test_any_header_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz.npy"
+def test_any_header_is_read_or_refused(own_folder: Path, content: bytes) -> None:
+    path = own_folder / "fuzz.npy"
     path.write_bytes(b"\x93NUMPY" + content)
     with pytest.raises(ValueError, match=r"not a readable \.npy file"):
         read_pixel_mask(path, convention="nxmx")

@@ -174,12 +174,12 @@ class Tab(Editing):
     def makers(self) -> dict[str, Callable[[], Panel]]:
         """Return how each panel is built."""
         return {
-            "mask": lambda: MaskPanel(self, lambda: self._open_dialog("mask")),
+            "mask": lambda: MaskPanel(self, lambda: self.open_dialog("mask", "A mask to add")),
             "rois": lambda: RoiPanel(self),
             "profile": lambda: ProfilePanel(self, wall=self.wall),
             "centre": lambda: CentrePanel(self, tuple(area.CALIBRANTS), self.pick, self.find),
             "common": lambda: CommonPanel(self),
-            "setup": lambda: SetupPanel(self, lambda: self._open_dialog("setup")),
+            "setup": lambda: SetupPanel(self, lambda: self.open_dialog("setup", "A setup to load")),
             "values": lambda: ValuesPanel(self),
         }
 
