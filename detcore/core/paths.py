@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Path
         Where to write. It ends in the suffix of `path`, because many writers choose their format by it.
 
+    Raises
+    ------
+    OSError
+        Nothing can be written there; it names `path` and the reason, where each library would say it in its own way.
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -40,8 +46,17 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder; name a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.touch()
+        aside.unlink()  # whoever writes nothing must not leave an empty file
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, f"{error.filename} is no folder", os.fspath(path)) from None
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
     try:
         yield aside
         aside.replace(target)

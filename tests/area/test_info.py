@@ -39,3 +39,19 @@ def test_a_broken_file_is_a_line_and_a_code(tmp_path):
     assert done.exit_code != 0
     assert "none of the formats of frames" in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_setup_counts_and_one_of_another_detector_is_told(tmp_path):
+    np.save(tmp_path / "run.npy", np.ones((2, 9, 9), np.uint16))
+    (tmp_path / "fits.yaml").write_text("detector: {shape: [9, 9], type: pilatus}\nmask: [{kind: edges, width: 1}]\n")
+    (tmp_path / "other.yaml").write_text("detector: {shape: [8, 9]}\n")
+    done = CliRunner().invoke(area, ["info", f"{tmp_path}/run.npy", "--setup", f"{tmp_path}/fits.yaml", "--json"])
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.output)
+    assert facts["type"] == "pilatus"
+    assert facts["masked_pixels"]["not_good"] == 9 * 9 - 7 * 7
+    for verb in (["info"], ["pedestal", "--output", str(tmp_path / "p.h5")]):
+        done = CliRunner().invoke(area, [*verb, f"{tmp_path}/run.npy", "--setup", f"{tmp_path}/other.yaml"])
+        assert done.exit_code != 0
+        assert "the setup is for frames of (8, 9), these are (9, 9)" in " ".join(done.output.split())
+    assert not (tmp_path / "p.h5").exists()

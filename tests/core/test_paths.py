@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,28 @@ def test_nothing_written_is_an_error_and_not_an_empty_file(tmp_path):
     with pytest.raises(FileNotFoundError), atomic(tmp_path / "a.csv"):
         pass
     assert names(tmp_path) == []
+
+
+def test_where_nothing_can_be_written_the_file_is_named_and_not_the_one_aside(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    for target, error, message in (
+        (tmp_path / "file" / "a.h5", NotADirectoryError, r"file is no folder: '.*/file/a\.h5'"),
+        (tmp_path / "file" / "deep" / "a.h5", NotADirectoryError, r"Not a directory: '.*/file/deep/a\.h5'"),
+        (tmp_path / "folder", IsADirectoryError, "is a folder; name a file: '.*/folder'"),
+        (tmp_path / ("n" * 300), OSError, "File name too long: '.*/nnn"),
+    ):
+        with pytest.raises(error, match=message), atomic(target) as aside:
+            aside.write_text("never")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)  # root may write everywhere
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*/folder/a\.h5'"), atomic(tmp_path / "folder/a.h5"):
+        pytest.fail("no work for a file that cannot be written")
+    assert (tmp_path / "file").read_text() == "kept"
+    assert names(tmp_path / "folder") == []
 
 
 def test_an_interrupt_counts_as_a_failure(tmp_path):

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from detcore.area.commands._reads import finish, reads
 from detcore.area.detector import candidates
+from detcore.area.events.pipeline import prepared
 from detcore.core.console import explained
 from detcore.core.source import ChunkRef, Problem
 from detcore.image.operations import BITS
@@ -31,8 +32,7 @@ _ARRAYS = ("pedestal", "noise", "gain", "status", "pixel_mask", "x", "y", "z", "
 @explained
 def info(source: AreaFiles, setup: Setup, as_json: bool) -> None:
     """Say what is in RUN: frames, detector, geometry, masks, numbers of each event, and what was assumed."""
-    del setup  # it has said how to open the run
-    facts, problems = described(source)
+    facts, problems = described(source, setup)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
@@ -43,10 +43,14 @@ def info(source: AreaFiles, setup: Setup, as_json: bool) -> None:
     finish(problems)
 
 
-def described(source: AreaFiles) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the facts of a run as plain values, and what cannot be read of it."""
+def described(source: AreaFiles, setup: Setup) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the facts of a run with a setup as plain values, and what cannot be read or does not fit."""
     detector, schema = source.detector(), source.schema()
     items = list(source.plan())
+    try:
+        detector = prepared(detector, setup)
+    except (OSError, ValueError) as error:
+        items.append(Problem("setup", str(error)))
     refs = [one for one in items if isinstance(one, ChunkRef)]
     facts: dict[str, Any] = {
         "files": len({ref.part for ref in refs}),

@@ -9,6 +9,7 @@ import numpy as np
 
 from detcore.area.commands._reads import finish, reads
 from detcore.area.darks import pedestal as from_darks
+from detcore.area.events.pipeline import suited
 from detcore.area.files.calibfiles import write_calibration
 from detcore.area.images.darks import DarkRanges, summary
 from detcore.core.console import explained, watch
@@ -45,7 +46,7 @@ def pedestal(
     threads: int | None, parameters: DarkRanges,
 ) -> None:  # fmt: skip
     """Find pedestal, noise and status of every pixel in RUN, which has no light."""
-    del setup  # it has said how the run is opened
+    suited(source.detector(), setup)  # no more is asked of it: its constants are those that are made anew
 
     def running(source: Any, reduction: Any, **options: Any) -> xr.Dataset:
         return watch(source, reduction, threads=threads, words="dark frames", **options).labelled()

@@ -108,16 +108,8 @@ def prepared(detector: Detector, setup: Setup, image: NDArray[Any] | None = None
     ValueError
         The setup is of another detector: its shape or orientation is not that of the frames.
     """
+    suited(detector, setup)
     section = setup.detector
-    if section.shape is not None and tuple(section.shape) != detector.shape:
-        msg = f"{detector.name}: the setup is for frames of {tuple(section.shape)}, these are {detector.shape}"
-        raise ValueError(msg)
-    if section.orientation != detector.orientation:
-        msg = (
-            f"{detector.name}: the setup is for orientation {section.orientation}, the frames were opened with "
-            f"{detector.orientation}; open them with orientation={section.orientation}"
-        )
-        raise ValueError(msg)
     facts: dict[str, Any] = {
         name: value
         for name in ("name", "asic", "pixel_size", "saturation", "underload")
@@ -136,6 +128,20 @@ def prepared(detector: Detector, setup: Setup, image: NDArray[Any] | None = None
             facts[name] = None if wanted is None else read_calibration(wanted, detector, name)
     found = detector.with_(**facts)
     return found if not setup.mask else found.with_(pixel_mask=masked(found, setup, image))
+
+
+def suited(detector: Detector, setup: Setup) -> None:
+    """Raise a ValueError if a setup is of another detector: its shape or orientation is not that of the frames."""
+    section = setup.detector
+    if section.shape is not None and tuple(section.shape) != detector.shape:
+        msg = f"{detector.name}: the setup is for frames of {tuple(section.shape)}, these are {detector.shape}"
+        raise ValueError(msg)
+    if section.orientation != detector.orientation:
+        msg = (
+            f"{detector.name}: the setup is for orientation {section.orientation}, the frames were opened with "
+            f"{detector.orientation}; open them with orientation={section.orientation}"
+        )
+        raise ValueError(msg)
 
 
 def masked(detector: Detector, setup: Setup, image: NDArray[Any] | None = None) -> NDArray[np.uint32]:
