@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from detcore.area.images import running as module
+from detcore.area.images import runningkernels as kernels
 from detcore.area.images.running import Rules, RunningSums
 from detcore.area.reductions import Average, PixelSpectra
 from detcore.area.reductions_azimuthal import Plane
@@ -61,6 +62,22 @@ def test_limits_that_nothing_fits(limits):
     sums.add(np.ones((3, 2, 2), np.uint16))
     assert sums.n.tolist() == [[0, 0], [0, 0]]
     assert np.isnan([sums.mean, sums.std, sums.max, sums.min]).all()
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 16, 17, 39])
+@pytest.mark.parametrize("top", [16383, 16384, 65535])
+def test_squares_are_exact_where_they_stop_to_fit_into_32_bits(top, n):
+    frames = np.full((n, 1, kernels.WIDE + 5), 7, np.uint16)
+    frames[:, 0, 3] = top
+    frames[0, 0, -1] = top
+    sums = RunningSums(frames.shape[1:], frames.dtype)
+    sums.add(frames)
+    sums.flush()
+    wide = frames.astype(np.uint64)
+    np.testing.assert_array_equal(sums.squares, (wide**2).sum(axis=0).ravel())
+    np.testing.assert_array_equal(sums.total, wide.sum(axis=0).ravel())
+    np.testing.assert_array_equal(sums.largest, frames.max(axis=0).ravel())
+    np.testing.assert_array_equal(sums.smallest, frames.min(axis=0).ravel())
 
 
 def test_frames_wait_and_are_not_lost(monkeypatch):

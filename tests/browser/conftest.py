@@ -241,6 +241,11 @@ class Visit:
         """Click on a button."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
+    def pick(self, label: str, option: str) -> None:
+        """Choose from a list that unfolds; the field may show the same words as a line of it."""
+        self.page.get_by_role("combobox", name=label).click()
+        self.page.get_by_role("menuitem", name=option, exact=True).click()
+
     def type_in(self, label: str, text: str) -> None:
         """Replace what a field holds."""
         box = self.page.get_by_label(label, exact=True)

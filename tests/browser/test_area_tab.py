@@ -414,8 +414,7 @@ def test_a_wrong_setup_is_told_and_nothing_is_lost(content: str, words: str, ste
 
 def test_an_exported_mask_is_the_mask(visit: Callable[..., Visit], tmp_path: Path, setup: Any, source: Any) -> None:
     seen = complete(visit(tab="area", panel="setup", size=DESK))
-    seen.page.get_by_role("combobox", name="Export").click()
-    seen.page.get_by_text("Mask, npy", exact=True).last.click()
+    seen.pick("Export", "Mask, npy")
     with seen.page.expect_download(timeout=WAIT_MS) as download:
         seen.page.get_by_role("button", name="Download").click()
     download.value.save_as(tmp_path / "mask.npy")
@@ -628,8 +627,7 @@ def test_exports_for_others_are_those_of_the_library(
     seen = other
     seen.panel("Set-up")
     setup = written(seen)
-    seen.page.get_by_role("combobox", name="Export").click()
-    seen.page.get_by_text(label, exact=True).last.click()
+    seen.pick("Export", label)
     seen.page.wait_for_timeout(500)
     with seen.page.expect_download(timeout=WAIT_MS) as download:
         seen.page.get_by_role("button", name="Download").click()

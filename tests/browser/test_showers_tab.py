@@ -158,8 +158,7 @@ def test_another_file_is_chosen(shared: Visit, results: list[xr.Dataset]) -> Non
     hits = [f"{float(one['n_hits'].mean()):,.0f}/ shower" for one in results]
     names = ("photons_geant4_like", "photons_generated")
     for sample in (1, 0):
-        shared.page.get_by_role("combobox", name="File").click()
-        shared.page.get_by_role("menuitem", name=names[sample]).click()
+        shared.pick("File", names[sample])
         shared.until(lambda: shared.headline()["Hits"] == hits[sample])  # noqa: B023
         shared.until(lambda: names[sample] in cloud(shared)["title"])  # noqa: B023
         assert shared.link().get("sample", "0") == str(sample)
