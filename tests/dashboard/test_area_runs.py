@@ -102,7 +102,9 @@ def test_masks_regions_and_profiles_reach_over_panels(facts: Facts, picture: Pic
     across = RegionOperation(region=Rectangle(x0=2, y0=5, x1=6, y1=14))
     setup = area.Setup(
         mask=(across,), geometry=area.Geometry(x=5.5, y=9, distance=0.1, energy=9.5, pixel_size=(1e-4, 1e-4)),
-        rois=(area.Roi(name="right", region=Rectangle(x0=7, y0=6, x1=11, y1=13)), area.Roi(name="panel", panel=1, region=Rectangle(x0=0, y0=0, x1=3, y1=3))),
+        rois=(area.Roi(name="right", region=Rectangle(x0=7, y0=6, x1=11, y1=13)), area.Roi(name="panel", panel=1, region=Rectangle(x0=0, y0=3, x1=8, y1=7)),
+              area.Roi(name="raw", bounds=((1, 2), (3, 7), (0, 8))), area.Roi(name="both", bounds=((0, 2), (3, 7), (0, 8))),
+              area.Roi(name="gone", panel=2, region=Rectangle(x0=0, y0=0, x1=3, y1=3))),
     )  # fmt: skip
     found = evaluate(picture, facts, setup, {}, Wish("profile"))
     drawn = np.zeros((19, 12), bool)
@@ -118,7 +120,14 @@ def test_masks_regions_and_profiles_reach_over_panels(facts: Facts, picture: Pic
     there = picture.values[6:13, 7:11]
     assert found.rois["right"]["sum"] == np.nansum(there)
     assert found.rois["right"]["n_valid"] == np.isfinite(there).sum() == 4 * 4
-    assert "panel: is on a panel" in found.problems["rois"]
+    good = found.good_raw[1, 3:7, 0:8]
+    kept = np.where(good, picture.raw[1, 3:7, 0:8], 0).astype(float)
+    assert good.sum() == 32 - 4, "the mask is drawn there, too"
+    assert found.rois["panel"] == found.rois["raw"]
+    assert found.rois["panel"]["n_valid"] == 28
+    assert found.rois["panel"]["sum"] == pytest.approx(kept.sum())
+    assert found.rois["panel"]["y"] == pytest.approx((kept * np.arange(3, 7)[:, None]).sum() / kept.sum())
+    assert [line.split(":")[0] for line in found.problems["rois"].split("; ")] == ["both", "gone"]
     assert found.profile is not None
     wanted = area.azimuthal(picture.raw, setup, detector=facts.detector, bins=500, unit="q")
     np.testing.assert_array_equal(found.profile["n_valid"], wanted["n_valid"])

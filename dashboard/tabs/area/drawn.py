@@ -62,6 +62,16 @@ def roi_region(roi: area.Roi) -> Any:
     return None
 
 
+def panel_region(roi: area.Roi) -> tuple[int, Any] | None:
+    """Return the panel of a ROI and where it is on it; None if it is in the image, or on several panels."""
+    if roi.panel is not None:
+        return roi.panel, roi.region
+    if roi.bounds is None or len(roi.bounds) != 3:
+        return None
+    (panel, end), (top, bottom), (left, right) = roi.bounds
+    return (panel, Rectangle(x0=left, y0=top, x1=right, y1=bottom)) if end == panel + 1 else None
+
+
 def marks_of(setup: area.Setup) -> list[Mark]:
     """Return everything that can be drawn of a setup: the mask, then the ROIs above it."""
     marks: list[Mark] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dashboard.tabs.area.drawn import roi_region
+from dashboard.tabs.area.drawn import panel_region, roi_region
 from dashboard.tabs.area.levels import counted, sampled
 from dashboard.tabs.area.panels import digits
 from dashboard.tabs.area.profilepanel import CAKE, section_of
@@ -242,14 +242,16 @@ def _regions(found: Evaluation, picture: Picture, setup: area.Setup, good: NDArr
     numbers: dict[str, dict[str, float]] = {}
     wrong = []
     for roi in setup.rois:
-        region = roi_region(roi)
+        region, values, usable = roi_region(roi), picture.values, good
         if region is None:
-            wrong.append(f"{roi.name}: is on a panel; its numbers come with the values of each event")
-            continue
+            on = panel_region(roi)
+            if on is None or picture.raw.ndim != 3 or on[0] >= len(picture.raw) or found.good_raw is None:
+                wrong.append(f"{roi.name}: is not on one panel of this detector, its numbers come with the values of each event")
+                continue
+            panel, region = on
+            values, usable = picture.raw[panel], found.good_raw[panel]
         try:
-            numbers[roi.name], found.projections[roi.name] = region_of(
-                picture.values, region, good, ends_of(roi.threshold)
-            )
+            numbers[roi.name], found.projections[roi.name] = region_of(values, region, usable, ends_of(roi.threshold))
         except ValueError as error:
             numbers[roi.name] = {"n_valid": 0}
             wrong.append(f"{roi.name}: {error}")
