@@ -69,7 +69,10 @@ def test_where_nothing_can_be_written_the_file_is_named_and_not_the_one_aside(tm
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "touch", refuse)  # root may write everywhere
-    with pytest.raises(PermissionError, match=r"Permission denied: '.*/folder/a\.h5'"), atomic(tmp_path / "folder/a.h5"):
+    with (
+        pytest.raises(PermissionError, match=r"Permission denied: '.*/folder/a\.h5'"),
+        atomic(tmp_path / "folder/a.h5"),
+    ):
         pytest.fail("no work for a file that cannot be written")
     assert (tmp_path / "file").read_text() == "kept"
     assert names(tmp_path / "folder") == []

@@ -246,7 +246,9 @@ def _regions(found: Evaluation, picture: Picture, setup: area.Setup, good: NDArr
         if region is None:
             on = panel_region(roi)
             if on is None or picture.raw.ndim != 3 or on[0] >= len(picture.raw) or found.good_raw is None:
-                wrong.append(f"{roi.name}: is not on one panel of this detector, its numbers come with the values of each event")
+                wrong.append(
+                    f"{roi.name}: is not on one panel of this detector, its numbers come with the values of each event"
+                )
                 continue
             panel, region = on
             values, usable = picture.raw[panel], found.good_raw[panel]
