@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,22 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def regular(path: str) -> os.stat_result:
+    """Return the facts of a file; refuse devices, pipes and folders, which a link may lead to.
+
+    Raises
+    ------
+    OSError
+        There is none, or it is not a file.
+    """
+    facts = os.stat(path)  # noqa: PTH116 - called often
+    if not stat.S_ISREG(facts.st_mode):
+        found = "a folder" if stat.S_ISDIR(facts.st_mode) else "a device or pipe"
+        msg = f"{path}: expected a regular file, found {found}"
+        raise OSError(msg)
+    return facts
 
 
 @dataclass(frozen=True)

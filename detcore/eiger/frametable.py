@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import h5py
 import numpy as np
 
+from detcore.core.hdf5 import attribute, opened, walk_to
+from detcore.core.paths import regular
 from detcore.core.source import UnknownFormat
-from detcore.eiger.hdffile import attribute, opened, regular, walk_to
 from detcore.eiger.layout import MAX_FRAMES, search
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from detcore.core.hdf5 import MAX_LINKS, Elsewhere, beside, opened, walk_to
 from detcore.core.source import UnknownFormat, natural
-from detcore.eiger.hdffile import MAX_LINKS, Elsewhere, beside, opened, walk_to
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detcore.core.hdf5 import attribute, fetch, opened, walk_to
 from detcore.eiger.frametable import MAX_PIXELS
-from detcore.eiger.hdffile import attribute, fetch, opened, walk_to
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

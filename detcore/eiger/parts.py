@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detcore.core.paths import regular
 from detcore.core.source import Problem
 from detcore.eiger.frametable import FrameTable, table_of
-from detcore.eiger.hdffile import regular
 from detcore.eiger.layout import Piece, pieces
 
 if TYPE_CHECKING:

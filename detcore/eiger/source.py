@@ -15,10 +15,11 @@ import numpy as np
 import xarray as xr
 from typing_extensions import override
 
+from detcore.core.hdf5 import opened, walk_to
+from detcore.core.paths import regular
 from detcore.core.schema import FRAME, SAMPLE_DIMENSION
 from detcore.core.source import ChunkRef, FileSource, Match, Problem, UnknownFormat, walk
 from detcore.eiger.frametable import DECODED, NAMES, table_of
-from detcore.eiger.hdffile import opened, regular, walk_to
 from detcore.eiger.layout import Piece, data_names, search
 from detcore.eiger.metadata import read_metadata, read_times
 from detcore.eiger.parts import Part, Series, layout_of, look

@@ -44,7 +44,7 @@ FORMAT_MODULES = {
     Path("detcore/dl1/files/hdffile.py"),
     Path("detcore/dl1/mappedfile.py"),
     Path("detcore/eiger/frametable.py"),
-    Path("detcore/eiger/hdffile.py"),
+    Path("detcore/core/hdf5.py"),
     Path("detcore/eiger/layout.py"),
     Path("detcore/eiger/writer.py"),
     Path("detcore/image/maskfiles.py"),

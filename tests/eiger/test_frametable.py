@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
+from detcore.core.hdf5 import beside, opened
 from detcore.core.source import TruncatedFile
 from detcore.eiger import frametable
 from detcore.eiger.frametable import BSLZ4, DECODED, RAW, table_of
-from detcore.eiger.hdffile import beside, opened
 from detcore.eiger.layout import Slab, pieces
 from detcore.eiger.writer import write_series
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import h5py
 import numpy as np
 
-from detcore.area.files.hdf5 import members, opened
+from detcore.area.files.hdf5 import members
+from detcore.core.hdf5 import opened
 from detcore.core.outputs import write_content
 from detcore.core.paths import atomic
 

@@ -16,8 +16,9 @@ import h5py
 import numpy as np
 
 from detcore.area.files.formats import MAX_FRAMES, Contents, Options, Stack, checked_frame, guess_type
-from detcore.area.files.hdf5 import members, opened, walk_to
+from detcore.area.files.hdf5 import members
 from detcore.area.files.hdf5facts import translated
+from detcore.core.hdf5 import opened, walk_to
 from detcore.core.source import Problem
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from detcore.area.files.formats import (
     guess_type,
     native,
     native_type,
-    regular,
     sentinels,
     split,
     valid_limits,
 )  # fmt: skip
+from detcore.core.paths import regular
 from detcore.core.source import Match, UnknownFormat
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
@@ -122,22 +121,6 @@ class Format(Protocol):
 
     def read(self, stack: Stack, rows: slice) -> NDArray[Any]:
         """Return frames (frame, *shape) in native byte order."""
-
-
-def regular(path: str) -> os.stat_result:
-    """Return the facts of a file; refuse devices, pipes and folders.
-
-    Raises
-    ------
-    OSError
-        There is none, or it is not a file.
-    """
-    facts = os.stat(path)  # noqa: PTH116 - called often
-    if not stat.S_ISREG(facts.st_mode):
-        found = "a folder" if stat.S_ISDIR(facts.st_mode) else "a device or pipe"
-        msg = f"{path}: expected a regular file, found {found}"
-        raise OSError(msg)
-    return facts
 
 
 def modified(path: str) -> float:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from detcore.area.files.formats import regular
 from detcore.area.files.geomtext import Panel, parsed, quantity
-from detcore.area.files.hdf5 import fetch, opened
+from detcore.core.hdf5 import fetch, opened
+from detcore.core.paths import regular
 from detcore.core.source import UnknownFormat
 from detcore.image import BITS
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from detcore.area.detector.model import MAX_PIXELS
 from detcore.area.files.formats import guess_type, valid_limits
-from detcore.area.files.hdf5 import attribute, content, fetch, members, number, text, tree, walk_to
+from detcore.area.files.hdf5 import members, number, text, tree
+from detcore.core.hdf5 import attribute, content, fetch, walk_to
 from detcore.image import BITS
 
 if TYPE_CHECKING:

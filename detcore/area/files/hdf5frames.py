@@ -10,10 +10,10 @@ import numpy as np
 
 from detcore.area.files import euxfel, smalldata
 from detcore.area.files.formats import Contents, Options, Stack, native
-from detcore.area.files.hdf5 import opened, walk_to
 from detcore.area.files.hdf5chunks import decoded, raw_chunks
 from detcore.area.files.hdf5facts import columns_of, facts_of, home_of, mask_of_frames, rejected
 from detcore.area.files.hdf5layout import Place, names_of, stacks_of
+from detcore.core.hdf5 import opened, walk_to
 from detcore.core.source import Match, Problem
 
 if TYPE_CHECKING:

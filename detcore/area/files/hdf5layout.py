@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 
 from detcore.area.files.formats import MAX_FRAMES, Options, Stack, checked_frame, native_type, split
-from detcore.area.files.hdf5 import MAX_LINKS, Elsewhere, beside, opened, tree, walk_to
+from detcore.area.files.hdf5 import tree
+from detcore.core.hdf5 import MAX_LINKS, Elsewhere, beside, opened, walk_to
 from detcore.core.source import Problem, UnknownFormat, natural
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from detcore.area.files.euxfel import companions
 from detcore.area.files.fabioframes import FabioFrames
-from detcore.area.files.formats import Contents, Options, regular
+from detcore.area.files.formats import Contents, Options
 from detcore.area.files.hdf5frames import Hdf5Frames
 from detcore.area.files.npyframes import NpyFrames
 from detcore.area.files.speframes import HEAD, SpeFrames
 from detcore.area.files.tiffframes import TiffFrames
+from detcore.core.paths import regular
 from detcore.core.source import UnknownFormat
 
 if TYPE_CHECKING:

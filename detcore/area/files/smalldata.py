@@ -13,9 +13,10 @@ import numpy as np
 
 from detcore.area.detector.model import MAX_PIXELS
 from detcore.area.files.formats import Contents, Options, guess_type
-from detcore.area.files.hdf5 import content, fetch, members, text, walk_to
+from detcore.area.files.hdf5 import members, text
 from detcore.area.files.hdf5facts import columns_of
 from detcore.area.files.hdf5layout import stacks_of
+from detcore.core.hdf5 import content, fetch, walk_to
 from detcore.image import BITS
 
 if TYPE_CHECKING:

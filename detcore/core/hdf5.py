@@ -1,23 +1,22 @@
-"""HDF5 files of strangers: opened with words, links walked by hand.
+"""HDF5 files of strangers: opened with words, links walked by hand, small values fetched.
 
-HDF5 is never left to follow a link to another file, or a virtual data set: a file that is missing would read as zeros,
-and a file from somebody else may point anywhere.
+HDF5 never follows a link to another file, or a virtual data set, by itself here: a missing file would read as zeros, and
+a file from somebody else may point anywhere.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import h5py
-import hdf5plugin  # noqa: F401 - makes the filters known to HDF5
+import hdf5plugin  # noqa: F401 - makes the filters of detectors known to HDF5
 import numpy as np
 
 from detcore.core.heaps import check_heaps
+from detcore.core.paths import regular
 from detcore.core.source import TruncatedFile, UnknownFormat
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_LINKS = 16  # one after the other
-MAX_ITEM = 65536  # bytes of one element: a text of fixed length
+MAX_LINKS: Final = 16  # one after the other
+MAX_ITEM: Final = 1 << 16  # bytes of one element
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +38,12 @@ class Elsewhere:
 
 @contextmanager
 def opened(path: str) -> Iterator[h5py.File]:
-    """Open an HDF5 file to look at, also one that is being written; its errors say what to do.
+    """Give an open HDF5 file, also one that is being written; errors say what to do.
 
     Yields
     ------
     File
-        Closed after the block.
+        Closed after the block: a file that stays open cannot be opened in another way, for instance to add to it.
 
     Raises
     ------
@@ -55,20 +54,19 @@ def opened(path: str) -> Iterator[h5py.File]:
     OSError, ValueError
         It cannot be read, or is damaged.
     """
-    size = regular(path).st_size
+    regular(path)
     try:
-        file = _open(path, size)
-        with file:
+        with _open(path) as file:
             yield file
     except (OSError, ValueError):
         raise
     except Exception as error:
-        msg = f"damaged or unusual HDF5 file: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        msg = f"{path}: damaged or unusual HDF5: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise ValueError(msg) from error
 
 
-def _open(path: str, size: int) -> h5py.File:
-    words = ""
+def _open(path: str) -> h5py.File:
+    size, words = regular(path).st_size, ""
     check_heaps(path)
     # without a lock, which would stop the detector's writer; unless this process has it open in another way
     ways: tuple[dict[str, Any], ...] = ({"locking": False}, {}, {"swmr": True, "libver": "latest", "locking": False})
@@ -78,29 +76,13 @@ def _open(path: str, size: int) -> h5py.File:
         except OSError as error:
             words = words or " ".join(str(error).split())
         if "signature not found" in words:
-            # without its first bytes: a link may have led to a file that is nobody's business
-            msg = "not an HDF5 file: its signature is missing" if size else "not an HDF5 file: it is empty"
+            msg = f"{path}: not an HDF5 file: {'its signature is missing' if size else 'it is empty'}"
             raise UnknownFormat(msg)
         if "truncated" in words or "eof" in words or "addr overflow" in words:
-            msg = f"cut off or still being written, {size} bytes are there: copy it again or wait ({words[:160]})"
+            msg = f"{path}: cut off or still being written, {size} bytes are there: copy it again or wait"
             raise TruncatedFile(msg)
-    msg = f"HDF5 cannot open it: {words[:300]}"
+    msg = f"{path}: HDF5 cannot open it: {words[:300]}"
     raise OSError(msg)
-
-
-def regular(path: str) -> os.stat_result:
-    """Return the facts of a file; refuse devices, pipes and folders, which a link may lead to.
-
-    Raises
-    ------
-    OSError
-        There is none, or it is not a file.
-    """
-    facts = os.stat(path)  # noqa: PTH116 - called often
-    if not stat.S_ISREG(facts.st_mode):
-        msg = f"{path}: expected a regular file, found {'a folder' if stat.S_ISDIR(facts.st_mode) else 'a device or pipe'}"
-        raise OSError(msg)
-    return facts
 
 
 def walk_to(file: h5py.File, name: str) -> Any:
@@ -132,44 +114,43 @@ def walk_to(file: h5py.File, name: str) -> Any:
 
 
 def beside(master: str, filename: str) -> str:
-    """Return the path that an external link means: beside the file that holds it, as HDF5 looks for it."""
-    folder = Path(master).parent
-    place = Path(filename)
+    """Return the path that a link means: beside the file that holds it, as HDF5 looks for it."""
+    folder, place = Path(master).parent, Path(filename)
     if place.is_absolute() and not place.exists() and (folder / place.name).exists():
-        place = folder / place.name  # the series was moved as a whole
+        place = folder / place.name  # the run was moved as a whole
     return str(folder / place)
 
 
-def fetch(path: str, file: h5py.File, name: str, limit: int) -> NDArray[Any] | None:
+@contextmanager
+def found(path: str, file: h5py.File, name: str) -> Iterator[Any]:
+    """Give the object of a name, wherever links lead, or None.
+
+    Yields
+    ------
+    object or None
+        Of a file that is open as long as the block.
+    """
+    with ExitStack() as files:
+        item = walk_to(file, name)
+        for _ in range(MAX_LINKS):
+            if not isinstance(item, Elsewhere):
+                break
+            path = beside(path, item.filename)
+            try:
+                item = walk_to(files.enter_context(opened(path)), item.name)
+            except (OSError, ValueError):
+                item = None
+        yield None if isinstance(item, Elsewhere) else item
+
+
+def fetch(path: str, file: h5py.File, name: str, limit: int = 64) -> NDArray[Any] | None:
     """Return a small data set with at most `limit` elements, or None if there is none that is safe to read."""
-    found = walk_to(file, name)
-    if isinstance(found, Elsewhere):
-        try:
-            target = beside(path, found.filename)
-            if target == path:
-                return None
-            with opened(target) as other:
-                inner = walk_to(other, found.name)
-                return _content(inner, limit)
-        except (OSError, ValueError):
-            return None
-    return _content(found, limit)
+    with found(path, file, name) as item:
+        return content(item, limit)
 
 
-def attribute(item: Any, name: str) -> Any:
-    """Return an attribute that is one short number or text; None otherwise."""
-    try:
-        if name not in item.attrs or item.attrs.get_id(name).shape not in {(), (1,)}:
-            return None
-        value = np.asarray(item.attrs[name]).ravel()[0]
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, IndexError):
-        return None
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")[:1000]
-    return value.item() if isinstance(value, np.generic) else str(value)[:1000]
-
-
-def _content(item: Any, limit: int) -> NDArray[Any] | None:
+def content(item: Any, limit: int) -> NDArray[Any] | None:
+    """Return what a data set holds if it is small, whole and in its own file; else None."""
     if not isinstance(item, h5py.Dataset) or item.size is None or item.size > limit:
         return None
     if item.is_virtual or item.dtype.itemsize > MAX_ITEM or item.id.get_create_plist().get_external_count():
@@ -178,3 +159,16 @@ def _content(item: Any, limit: int) -> NDArray[Any] | None:
         return np.asarray(item[()])
     except (OSError, ValueError, TypeError, RuntimeError):
         return None
+
+
+def attribute(item: Any, name: str) -> Any:
+    """Return an attribute that is one short number or text; None otherwise."""
+    try:
+        if name not in item.attrs or item.attrs.get_id(name).shape not in {(), (1,)}:
+            return None
+        value = np.asarray(item.attrs[name]).ravel()[0]
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, IndexError, AttributeError):
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")[:1000]
+    return value.item() if isinstance(value, np.generic) and not isinstance(value, np.str_) else str(value)[:1000]
