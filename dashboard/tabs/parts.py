@@ -72,6 +72,38 @@ def column(*parts: Any, flex: str = "1 1 0") -> pn.Column:
     return pn.Column(*parts, sizing_mode="stretch_both", margin=0, styles={"flex": flex})
 
 
+class Working:
+    """Shows on a button that its work is going on.
+
+    A page sends back what a widget was told. Told two things in a row it may send the first one last, and the button
+    would turn for ever: what it sends is put right.
+
+    Parameters
+    ----------
+    button
+        Nobody else sets its `loading`.
+    """
+
+    def __init__(self, button: Any) -> None:
+        self._button, self._on = button, False
+        button.param.watch(self._right, "loading")
+
+    def show(self, on: bool) -> None:
+        """Show it from now on, or no longer."""
+        self._on = on
+        self._right()
+
+    def __enter__(self) -> None:
+        self.show(True)
+
+    def __exit__(self, *_: object) -> None:
+        self.show(False)
+
+    def _right(self, _: object = None) -> None:
+        if self._button.loading != self._on:
+            self._button.loading = self._on
+
+
 class Chooser:
     """The dialog with the files.
 

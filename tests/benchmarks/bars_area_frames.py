@@ -191,7 +191,7 @@ def running(quick: bool) -> Iterator[Bar]:
         for _ in range(4):
             for frame in frames:
                 sums.add(frame[None])
-        sums.flush()
+        _ = sums.mean, sums.std, sums.max, sums.min
 
     def all_in_memory() -> None:
         kept = [frame.astype(np.float64) for _ in range(4) for frame in frames]
@@ -206,6 +206,7 @@ def running(quick: bool) -> Iterator[Bar]:
             mean = mean + apart / (number + 1)
             spread = spread + apart * (frame - mean)
             largest = np.maximum(largest, frame)
+        np.sqrt(spread / 16)
 
     rounds = 1 if quick else 3
     faster = times_faster(ours, all_in_memory, rounds)

@@ -412,14 +412,39 @@ def test_a_wrong_setup_is_told_and_nothing_is_lost(content: str, words: str, ste
     assert seen.page.get_by_label("The setup", exact=True).input_value() == before
 
 
+def test_the_setup_is_edited_as_text(visit: Callable[..., Visit]) -> None:
+    seen = complete(visit(tab="area", panel="setup", size=DESK))
+    box = seen.page.get_by_label("The setup", exact=True)
+    before = box.input_value()
+    apply = seen.page.get_by_role("button", name="Apply the text: what was typed below becomes the setup", exact=True)
+    steps = "common_mode:\n- kind: row\n  exclude_above: 12.0\n- kind: column\n"
+    whole = re.sub(r"(?m)^common_mode:.*\n(?:[- ].*\n)*", "", before) + steps
+    box.fill(whole.replace("kind: row", "kind: rwo"))
+    apply.click()
+    expect(seen.page.locator(".dc-plain", has_text="rwo").first).to_be_visible(timeout=WAIT_MS)
+    assert "kind: rwo" in box.input_value(), "what was typed is not lost"
+    box.fill(whole)
+    apply.click()
+    setup = edited(seen, lambda setup: isinstance(setup.common_mode, tuple), "not taken")
+    assert [(one.kind, one.exclude_above) for one in setup.common_mode] == [("row", 12.0), ("column", None)]
+    seen.until(lambda: area.Setup.from_yaml(box.input_value()) == setup, "the text is not that of the setup")
+    normal = box.input_value()
+    box.fill("nonsense")
+    seen.button("Discard: what was typed below")
+    seen.until(lambda: box.input_value() == normal, "the text did not come back")
+    seen.panel("Common mode")
+    expect(seen.page.get_by_text("In the setup: 2 own steps.").first).to_be_visible(timeout=WAIT_MS)
+
+
 def test_an_exported_mask_is_the_mask(visit: Callable[..., Visit], tmp_path: Path, setup: Any, source: Any) -> None:
     seen = complete(visit(tab="area", panel="setup", size=DESK))
     seen.pick("Export", "Mask, npy")
-    with seen.page.expect_download(timeout=WAIT_MS) as download:
-        seen.page.get_by_role("button", name="Download").click()
-    download.value.save_as(tmp_path / "mask.npy")
-    again = read_pixel_mask(tmp_path / "mask.npy", convention="nxmx")
-    np.testing.assert_array_equal(again, area.masked(source.detector(), setup))
+    for number in range(8):  # each click saves a file, also the same one, and the button is soon there for the next
+        with seen.page.expect_download(timeout=WAIT_MS) as download:
+            seen.page.get_by_role("button", name="Download").click()
+        download.value.save_as(tmp_path / f"mask{number}.npy")
+        again = read_pixel_mask(tmp_path / f"mask{number}.npy", convention="nxmx")
+        np.testing.assert_array_equal(again, area.masked(source.detector(), setup))
 
 
 def test_values_of_events_come_while_the_run_is_reduced(visit: Callable[..., Visit], server: Server) -> None:

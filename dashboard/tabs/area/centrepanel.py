@@ -11,6 +11,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.area.panels import TIGHT, TOP, UPLOAD, Acts, Now, Panel, button, digits
+from dashboard.tabs.downloads import FileDownload
 from dashboard.tabs.fields import NumberField
 from dashboard.tabs.parts import text
 from detcore import area
@@ -77,7 +78,7 @@ class CentrePanel(Panel):
         self._words = text()
         self._import = pmui.FileInput(accept=".poni", label="Import .poni", width=130, **UPLOAD)
         self._import.param.watch(self._imported, "value")
-        self._export = pmui.FileDownload(
+        self._export = FileDownload(
             callback=self._poni, filename="setup.poni", label="Export .poni", icon="download", size="small",
             variant="outlined", margin=(6, 4), width=150,
         )  # fmt: skip

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from typing_extensions import override
 
 from dashboard.tabs.area.panels import TIGHT, TOP, Acts, Now, Panel, button, digits
-from dashboard.tabs.parts import NUMBER, column, text
+from dashboard.tabs.parts import NUMBER, Working, column, text
 from dashboard.views.table import Table
 from detcore import area
 
@@ -37,6 +37,7 @@ class CommonPanel(Panel):
         self._presets: list[int] = []
         self._frames = pmui.IntInput(label="Frames", value=30, start=3, end=500, width=80, **NUMBER)
         self._compare = button("Compare noise", self._compared, "each preset on the same frames", icon="compare_arrows")
+        self._comparing = Working(self._compare)
         self._cancel = button("Cancel", lambda _: self._stop(), icon="cancel", visible=False)
         self._none = button("No common mode", lambda _: self._take(0), "take it out of the setup")
         self._default = button("Default", lambda _: self._take(None), "what the type of the detector recommends")
@@ -121,7 +122,7 @@ class CommonPanel(Panel):
         work = now.work
         self.report(work.problems.get("common", ""))
         self._cancel.visible = work.comparing
-        self._compare.loading = work.comparing
+        self._comparing.show(work.comparing)
         if work.noises is not None and work.noises is not self._shown and now.facts is not None:
             self._shown = work.noises
             self._list(now.facts, work.noises)

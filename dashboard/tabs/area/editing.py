@@ -210,7 +210,7 @@ class Editing(BaseTab):
         self.place = self.place.checked(dict(self.place) | {"setup": str(path), "edit": ""})
 
     def take_text(self, words: str, name: str) -> None:
-        """Take a setup from the viewer's computer."""
+        """Take a setup that a viewer has written or uploaded."""
         try:
             setup = confined(area.Setup.from_yaml(words), self.runtime.roots)
         except ValueError as error:

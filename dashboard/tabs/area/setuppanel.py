@@ -14,6 +14,7 @@ from typing_extensions import override
 from dashboard.tabs.area.desk import ENDING, Conflict, autosaves, target_of
 from dashboard.tabs.area.panels import TIGHT, TOP, UPLOAD, Now, Panel, button
 from dashboard.tabs.background import in_thread
+from dashboard.tabs.downloads import FileDownload
 from dashboard.tabs.parts import COPY, text
 from detcore import area
 
@@ -54,7 +55,7 @@ class SetupPanel(Panel):
         self._convention = pmui.Select(
             label="Numbers of the mask", options=CONVENTIONS, value="nxmx", width=172, **small
         )
-        self._download = pmui.FileDownload(
+        self._download = FileDownload(
             callback=self._made, filename="setup.yaml", label="Download", icon="download", size="small", variant="outlined",
             margin=(6, 4), width=130,
         )  # fmt: skip
@@ -94,16 +95,20 @@ class SetupPanel(Panel):
         copy = button("Copy as command", lambda _: None, icon="content_copy")
         copy.js_on_click(args={"text": self._command}, code=COPY)
         self._yaml = pmui.TextAreaInput(
-            label="The setup", rows=12, size="small", sizing_mode="stretch_both", margin=(8, 4), disabled=False,
+            label="The setup", rows=12, size="small", sizing_mode="stretch_both", margin=(8, 4), max_length=LARGEST,
             sx={"& textarea": {"fontFamily": "monospace", "fontSize": "calc(0.86 * var(--dc-text, 14px))", "height": "100% !important", "overflowY": "auto !important", "lineHeight": 1.4, "overflowWrap": "anywhere"}},
         )  # fmt: skip
+        self._written = ""  # by us; anything else was typed
+        self._apply = button("Apply the text", self._applied, "what was typed below becomes the setup", icon="check")
+        self._discard = button("Discard", self._discarded, "what was typed below", icon="close")
         copied = button("Copy the setup", lambda _: None, icon="content_copy")
         copied.js_on_click(args={"text": self._yaml}, code=COPY)
         rows = (
             pn.FlexBox(self._name, self._save, self._load, self._upload, **TIGHT),
-            pn.FlexBox(self._what, self._convention, self._download, copied, copy, **TIGHT),
+            pn.FlexBox(self._what, self._convention, self._download, **TIGHT),
             pn.FlexBox(self._type, self._orientation, self._dataset, **TIGHT),
             pn.FlexBox(self._restore, self._take, **TIGHT),
+            pn.FlexBox(copy, copied, self._apply, self._discard, **TIGHT),
         )
         self.view = pn.Column(
             *rows,
@@ -164,6 +169,28 @@ class SetupPanel(Panel):
 
         self._acts.act(take, "setup")
 
+    def _typed(self) -> str:
+        """Return the text as it is on the page, also while somebody types."""
+        return str(self._yaml.value_input or self._yaml.value or "")
+
+    def _applied(self, _: object) -> None:
+        typed = self._typed()
+
+        def take() -> None:
+            self._acts.take_text(typed, "the text")
+            self._written = typed
+            self.complain("")
+
+        self._acts.act(take, "setup")
+
+    def _discarded(self, _: object) -> None:
+        self.complain("")
+        self._write()
+
+    def _write(self) -> None:
+        """Show the setup as text."""
+        self._written = self._yaml.value = self._acts.desk.setup.to_yaml()
+
     def _detector(self, **changes: Any) -> None:
         """Say what the detector is, and how its frames lie in the files; they are opened anew then."""
         if self.quiet:
@@ -185,14 +212,12 @@ class SetupPanel(Panel):
 
     async def _made(self) -> io.BytesIO | None:
         acts = self._acts
-        self._download.loading = True
-        try:
-            made = await in_thread(acts.export, FILES[str(self._what.value)], str(self._convention.value))
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong is told here
-            self.complain(f"{self._what.value}: {error}")
-            return None
-        finally:
-            self._download.loading = False
+        with self._download.working:
+            try:
+                made = await in_thread(acts.export, FILES[str(self._what.value)], str(self._convention.value))
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong is told here
+                self.complain(f"{self._what.value}: {error}")
+                return None
         return io.BytesIO(made)
 
     def _restored(self, _: object) -> None:
@@ -218,11 +243,13 @@ class SetupPanel(Panel):
         self._take.disabled = not next(iter(options.values()))
         saved = f"Saved as {desk.path}" if desk.path is not None else "In no file yet"
         state = f"{saved}{'; edits since are kept by themselves, but not saved' if desk.dirty else ''}."
+        typed = self._typed() != self._written
+        if typed:
+            state += " The text below was typed into: apply it, or discard it."
         if state != self._state.text:
             self._state.text = state
-        yaml = desk.setup.to_yaml()
-        if yaml != self._yaml.value:
-            self._yaml.value = yaml
+        if not typed and desk.setup.to_yaml() != self._written:
+            self._write()
         command = command_of(self._acts.data(), desk.path)
         if command != self._command.value:
             self._command.value = command

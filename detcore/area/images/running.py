@@ -226,37 +226,39 @@ class RunningSums:
     @property
     def mean(self) -> NDArray[np.float64]:
         """Mean of each pixel; nan where nothing was counted."""
-        n = self.n
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(n > 0, self.sum / n, np.nan)
+        self.flush()
+        found = np.empty(len(self.total), np.float64)
+        kernels.means(self.total, self.missing, self.frames, found)
+        return found.reshape(self.shape)
 
     @property
     def std(self) -> NDArray[np.float64]:
         """Standard deviation (of the population) of each pixel; nan where nothing was counted."""
+        self.flush()
+        if self.whole:
+            found = np.empty(len(self.total), np.float64)
+            kernels.spreads_whole(self.total, self.squares, self.missing, self.frames, found)
+            return found.reshape(self.shape)
         n = self.n.ravel()
         safe = np.maximum(n, 1)
-        if self.whole:
-            # Moved by the nearest whole number to the mean, exactly, so that nothing cancels.
-            pivot = np.rint(self.total / safe).astype(np.int64)
-            first = self.total.astype(np.int64) - pivot * n
-            second = self.squares.astype(np.int64) - pivot * (self.total.astype(np.int64) + first)
-            variance: NDArray[Any] = second / safe - (first / safe) ** 2
-        else:
-            variance = self.squares / safe - (self.total / safe) ** 2
-        found = np.sqrt(np.maximum(variance, 0.0))
-        return np.where(n > 0, found, np.nan).reshape(self.shape)
+        variance: NDArray[Any] = self.squares / safe - (self.total / safe) ** 2
+        return np.where(n > 0, np.sqrt(np.maximum(variance, 0.0)), np.nan).reshape(self.shape)
 
     @property
     def max(self) -> NDArray[np.float64]:
         """Largest value of each pixel; nan where nothing was counted."""
-        n = self.n
-        return np.where(n > 0, self.largest.astype(np.float64).reshape(self.shape), np.nan)
+        return self._extreme(self.largest)
 
     @property
     def min(self) -> NDArray[np.float64]:
         """Smallest value of each pixel; nan where nothing was counted."""
-        n = self.n
-        return np.where(n > 0, self.smallest.astype(np.float64).reshape(self.shape), np.nan)
+        return self._extreme(self.smallest)
+
+    def _extreme(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        self.flush()
+        found = values.astype(np.float64)
+        found[self.missing >= self.frames] = np.nan
+        return found.reshape(self.shape)
 
     @property
     def median(self) -> NDArray[np.float64]:

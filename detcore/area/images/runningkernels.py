@@ -203,6 +203,40 @@ def add_real(frames, low, high, thresholds, total, squares, largest, smallest, m
             hits[start + x] += struck[x]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def means(total, missing, frames, result):  # type: ignore[no-untyped-def]
+    """Take the mean of each pixel.
+
+    Parameters
+    ----------
+    total
+        (pixel,) uint64 or float64.
+    missing
+        (pixel,) uint32, of so many `frames`.
+    result
+        (pixel,) float64, written; nan where nothing was counted.
+    """
+    for x in range(len(total)):
+        n = np.float64(frames - np.int64(missing[x]))
+        result[x] = np.float64(total[x]) / n if n > 0 else np.nan
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def spreads_whole(total, squares, missing, frames, result):  # type: ignore[no-untyped-def]
+    """Take the standard deviation (of the population) of each pixel, of whole numbers.
+
+    Values are moved by the whole number that is nearest to their mean, exactly, so that nothing cancels. See `means`.
+    """
+    for x in range(len(total)):
+        n = frames - np.int64(missing[x])
+        sum_, count = np.int64(total[x]), np.float64(n)
+        pivot = np.int64(np.float64(sum_) / count + 0.5) if n > 0 else np.int64(0)
+        first = sum_ - pivot * n
+        second = np.int64(squares[x]) - pivot * (sum_ + first)
+        near = np.float64(first) / count
+        result[x] = np.sqrt(max(np.float64(second) / count - near * near, 0.0)) if n > 0 else np.nan
+
+
 @njit(cache=True, nogil=True)
 def add_histogram(frames, low, high, first, scale, counts):  # type: ignore[no-untyped-def]
     """Count the values of each pixel in bins.
