@@ -196,16 +196,17 @@ def running(quick: bool) -> Iterator[Bar]:
     def all_in_memory() -> None:
         kept = [frame.astype(np.float64) for _ in range(4) for frame in frames]
         stack = np.array(kept)
-        stack.mean(axis=0), stack.std(axis=0), stack.max(axis=0)
+        stack.mean(axis=0), stack.std(axis=0), stack.max(axis=0), stack.min(axis=0)
 
     def welford() -> None:
-        mean, spread, largest = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        mean, spread, largest, smallest = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.full(shape, np.inf)
         for number in range(16):
             frame = frames[number % 4]
             apart = frame - mean
             mean = mean + apart / (number + 1)
             spread = spread + apart * (frame - mean)
             largest = np.maximum(largest, frame)
+            smallest = np.minimum(smallest, frame)
         np.sqrt(spread / 16)
 
     rounds = 1 if quick else 3

@@ -224,11 +224,17 @@ class RunningSums:
         return self.total.astype(np.float64).reshape(self.shape)
 
     @property
+    def _missing(self) -> NDArray[np.uint32]:
+        """How many values each pixel lacks; empty if none can: what is long and zero is not worth reading."""
+        self.flush()
+        return self.missing[:0] if self.plain == self.frames else self.missing
+
+    @property
     def mean(self) -> NDArray[np.float64]:
         """Mean of each pixel; nan where nothing was counted."""
         self.flush()
         found = np.empty(len(self.total), np.float64)
-        kernels.means(self.total, self.missing, self.frames, found)
+        kernels.means(self.total, self._missing, self.frames, found)
         return found.reshape(self.shape)
 
     @property
@@ -237,7 +243,7 @@ class RunningSums:
         self.flush()
         if self.whole:
             found = np.empty(len(self.total), np.float64)
-            kernels.spreads_whole(self.total, self.squares, self.missing, self.frames, found)
+            kernels.spreads_whole(self.total, self.squares, self._missing, self.frames, found)
             return found.reshape(self.shape)
         n = self.n.ravel()
         safe = np.maximum(n, 1)
@@ -257,7 +263,11 @@ class RunningSums:
     def _extreme(self, values: NDArray[Any]) -> NDArray[np.float64]:
         self.flush()
         found = values.astype(np.float64)
-        found[self.missing >= self.frames] = np.nan
+        gone = self._missing
+        if not self.frames:
+            found[:] = np.nan
+        elif len(gone):
+            found[gone >= self.frames] = np.nan
         return found.reshape(self.shape)
 
     @property

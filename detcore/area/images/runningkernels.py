@@ -212,12 +212,12 @@ def means(total, missing, frames, result):  # type: ignore[no-untyped-def]
     total
         (pixel,) uint64 or float64.
     missing
-        (pixel,) uint32, of so many `frames`.
+        (pixel,) uint32, of so many `frames`; empty if nothing is.
     result
         (pixel,) float64, written; nan where nothing was counted.
     """
     for x in range(len(total)):
-        n = np.float64(frames - np.int64(missing[x]))
+        n = np.float64(frames - (np.int64(missing[x]) if len(missing) else 0))
         result[x] = np.float64(total[x]) / n if n > 0 else np.nan
 
 
@@ -228,7 +228,7 @@ def spreads_whole(total, squares, missing, frames, result):  # type: ignore[no-u
     Values are moved by the whole number that is nearest to their mean, exactly, so that nothing cancels. See `means`.
     """
     for x in range(len(total)):
-        n = frames - np.int64(missing[x])
+        n = frames - (np.int64(missing[x]) if len(missing) else 0)
         sum_, count = np.int64(total[x]), np.float64(n)
         pivot = np.int64(np.float64(sum_) / count + 0.5) if n > 0 else np.int64(0)
         first = sum_ - pivot * n
